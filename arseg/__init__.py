@@ -1,0 +1,1 @@
+"""AR-Seg: altering resolutions, CReFF fusion, FST training."""

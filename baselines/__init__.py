@@ -1,0 +1,1 @@
+"""The compared systems, reimplemented from their papers."""

@@ -1,0 +1,1 @@
+"""The benchmark harness: codec, metrics, counting, timing, networks, data sets, runner."""

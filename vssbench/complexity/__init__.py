@@ -1,0 +1,1 @@
+"""A callable -> multiply-adds and parameters."""

@@ -1,0 +1,1 @@
+"""A callable -> seconds, with the machine's facts."""

@@ -1,0 +1,1 @@
+"""Image segmentation networks, split into features and classifier."""
