@@ -48,7 +48,8 @@ class MotionField:
     @property
     def valid(self) -> NDArray[np.bool_]:
         """(H, W) bool, False where a block is intra."""
-        return self.frames_back != 0
+        valid: NDArray[np.bool_] = self.frames_back != 0
+        return valid
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

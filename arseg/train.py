@@ -1,0 +1,175 @@
+"""Both stages of AR-Seg's training: videos -> weights of the full-resolution network, its rivals and its branches."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from arseg.creff import CONVENTIONS
+from arseg.feature_similarity import fst_loss
+from arseg.model import ARSegNetwork
+from arseg.pairs import KeyFramePairs
+from arseg.recipe import Recipe
+from vssbench.codec.cache import EncodeCache
+from vssbench.datasets.clips import default_bitrate_kbps
+from vssbench.errors import UsageError
+from vssbench.networks.weights import WeightsHeader, load_network, save_weights, tensors_sha256
+from vssbench.networks.zoo import build_network
+from vssbench.records import SourceVideo
+from vssbench.training.loop import Loss, Progress, Samples, Schedule, train
+from vssbench.training.losses import LOSSES
+from vssbench.training.samples import LabelledFrames
+from vssbench.training.segmentation import segmentation_loss
+
+HIGH = "constant@1.0"
+
+
+def parse_member(member: str) -> tuple[str, float]:
+    """A name of weights -> (family, scale): "arseg@0.5" -> ("arseg", 0.5).
+
+    Raises: UsageError, when it names nothing that is trained.
+    """
+    family, _, point = member.partition("@")
+    try:
+        scale = float(point)
+    except ValueError:
+        scale = float("nan")
+    if family not in ("constant", "arseg") or not 0 < scale <= 1:
+        raise UsageError(f"cannot train {member!r}; weights are called constant@SCALE or arseg@SCALE, 0 < SCALE <= 1")
+    return family, scale
+
+
+class Trainer:
+    """Trains the members of a recipe, sharing the data that they share.
+
+    Args:
+        recipe: what to do.
+        videos: the training split.
+        num_classes: K.
+        weights: folder of the results, MEMBER.safetensors each; finished ones are not trained again.
+        cache: of encoded streams.
+        device: to train on.
+        progress: called with the member's name -> a callback for each step.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        videos: Sequence[SourceVideo],
+        *,
+        num_classes: int,
+        weights: Path,
+        cache: EncodeCache,
+        device: torch.device,
+        progress: Callable[[str], Progress] | None = None,
+    ) -> None:
+        self._recipe = recipe
+        self._videos = videos
+        self._num_classes = num_classes
+        self._weights = weights
+        self._cache = cache
+        self._device = device
+        self._progress = progress
+        self._frames: LabelledFrames | None = None
+        self._pairs: KeyFramePairs | None = None
+
+    def path(self, member: str) -> Path:
+        """Where the weights of a member go."""
+        return self._weights / f"{member}.safetensors"
+
+    def check(self, members: Sequence[str]) -> None:
+        """Refuse a list that cannot be trained before the first step is taken.
+
+        Raises: UsageError, for an unknown member, or where the full-resolution network is neither there nor listed.
+        """
+        for member in members:
+            parse_member(member)
+        if members and not self.path(HIGH).exists() and members[0] != HIGH:
+            raise UsageError(
+                f"{members[0]} starts from the weights {self.path(HIGH)}, which are not there; train {HIGH} first"
+            )
+
+    def train(self, member: str) -> Path:
+        """Train one member, going on from its checkpoint; returns the path of its weights.
+
+        Raises: UsageError, for an unknown member; WeightsError, when "constant@1.0" is missing or does not fit.
+        """
+        family, scale = parse_member(member)
+        if not self.path(member).exists():
+            if family == "arseg":
+                self._train_branch(member, scale)
+            else:
+                self._train_constant(member, scale)
+            self._checkpoint(member).unlink(missing_ok=True)
+        return self.path(member)
+
+    def _checkpoint(self, member: str) -> Path:
+        return self._weights / "checkpoints" / f"{member}.safetensors"
+
+    def _run(self, member: str, module: torch.nn.Module, loss: Loss, samples: Samples, schedule: Schedule) -> None:
+        train(
+            module,
+            loss,
+            samples,
+            schedule,
+            checkpoint=self._checkpoint(member),
+            device=self._device,
+            progress=self._progress(member) if self._progress else None,
+        )
+
+    def _train_constant(self, member: str, scale: float) -> None:
+        recipe = self._recipe
+        torch.manual_seed(recipe.high.seed)
+        if member == HIGH:
+            network = build_network(recipe.network, num_classes=self._num_classes, width=recipe.width)
+            schedule = recipe.high
+        else:
+            network, _ = load_network(self.path(HIGH), num_classes=self._num_classes, device=self._device)
+            schedule = recipe.constant
+        network = network.to(self._device, memory_format=torch.channels_last)
+        loss = segmentation_loss(network, scale=scale, criterion=LOSSES[recipe.criterion])
+        self._run(member, network, loss, self._labelled_frames(), schedule)
+        save_weights(self.path(member), network.state_dict(), self._header(member, scale))
+
+    def _train_branch(self, member: str, scale: float) -> None:
+        recipe = self._recipe
+        torch.manual_seed(recipe.arseg.seed)
+        high, _ = load_network(self.path(HIGH), num_classes=self._num_classes, device=self._device)
+        network = ARSegNetwork(high, scale=scale, convention=CONVENTIONS[recipe.convention])
+        network = network.to(self._device, memory_format=torch.channels_last)
+        loss = fst_loss(network, criterion=LOSSES[recipe.criterion], unfused_steps=recipe.unfused_steps)
+        self._run(member, network, loss, self._key_frame_pairs(), recipe.arseg)
+        final = tensors_sha256(network.high.final.state_dict())
+        save_weights(self.path(member), network.branch_tensors(), self._header(member, scale, final))
+
+    def _labelled_frames(self) -> LabelledFrames:
+        if self._frames is None:
+            self._frames = LabelledFrames(self._videos, every=self._recipe.every)
+        return self._frames
+
+    def _key_frame_pairs(self) -> KeyFramePairs:
+        if self._pairs is None:
+            first = self._videos[0]
+            settings = self._recipe.encoding
+            if settings.bitrate_kbps is None:
+                rate = default_bitrate_kbps(first.size, first.fps)
+                settings = dataclasses.replace(settings, bitrate_kbps=rate, fps=first.fps)
+            self._pairs = KeyFramePairs(
+                self._videos, settings=settings, cache=self._cache, every=max(1, self._recipe.every)
+            )
+        return self._pairs
+
+    def _header(self, member: str, scale: float, final_sha256: str = "") -> WeightsHeader:
+        recipe = json.loads(json.dumps(dataclasses.asdict(self._recipe)))
+        return WeightsHeader(
+            network=self._recipe.network,
+            num_classes=self._num_classes,
+            width=self._recipe.width,
+            scale=scale,
+            recipe={"member": member, **recipe},
+            final_sha256=final_sha256,
+        )

@@ -1,0 +1,54 @@
+"""Which frame is a key frame: for every method here, the stream's own I frames."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vssbench.errors import BitstreamError
+from vssbench.records import CompressedFrame, MotionField
+
+
+def is_key_frame(frame: CompressedFrame, *, started: bool) -> bool:
+    """Tell whether a frame is an I frame; the first one of a stream must be.
+
+    Args:
+        frame: the frame about to be processed.
+        started: whether a key frame has been seen since the last reset.
+    Raises: BitstreamError, when the stream opens with anything but an I frame: there is no state to start
+        from.
+    """
+    if frame.frame_type == "I":
+        return True
+    if not started:
+        raise BitstreamError(
+            f"a stream must open with an I frame, got a {frame.frame_type} frame at index {frame.index}; "
+            "cut the clip at an I frame, and call reset() between streams"
+        )
+    return False
+
+
+def motion_of(frame: CompressedFrame) -> MotionField:
+    """The frame's vectors to its reference frames.
+
+    Raises: BitstreamError, when they were not decoded: a missing field is not zero motion.
+    """
+    if frame.motion is None:
+        raise BitstreamError(
+            f"the {frame.frame_type} frame at index {frame.index} comes without motion; "
+            'decode the stream with needs={"motion"}'
+        )
+    return frame.motion
+
+
+def residual_of(frame: CompressedFrame) -> NDArray[np.int16]:
+    """The frame's residual, (H, W, 3) int16.
+
+    Raises: BitstreamError, when it was not decoded: a missing residual is not a perfect prediction.
+    """
+    if frame.residual is None:
+        raise BitstreamError(
+            f"the {frame.frame_type} frame at index {frame.index} comes without its residual; "
+            'decode the stream with needs={"residual"}'
+        )
+    return frame.residual

@@ -1,0 +1,282 @@
+"""What a run found, one row a cell: accuracy, work, latency, and why a number is missing."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Collection, Mapping
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reports.curves import SETTING, add_curve_differences, in_table_order
+from vssbench.metrics.confusion import iou_per_class
+from vssbench.metrics.distance import mean_over_distance, miou_by_distance, pooled
+from vssbench.store import Cell, Cost, Latency, Store
+from vssbench.store_schema import canonical_json
+
+NETWORK = ("convolution", "linear", "attention")  # the kinds of operator that numbers in print hold
+SAMPLING = ("warp", "resize")
+SETTLED_P90 = 64  # samples for a 90th percentile, MLPerf Inference rules, appendix "early stopping"
+NOISY = 0.10  # interquartile range over median, torch.utils.benchmark's threshold for a warning
+LONGEST_ERROR = 240  # characters of it in a note; `error` holds it whole
+NAN = float("nan")
+
+
+def summarise(store: Store, *, keys: Collection[str] | None = None) -> pd.DataFrame:
+    """One row a cell, in table order: anchor first, then by family and point.
+
+    Args:
+        store: of a run, perhaps one that is still writing.
+        keys: the cells to show; all of them by default.
+
+    Returns:
+        A frame with the columns, besides what the cell says of itself:
+
+        - `status`, `error`, `note` (why numbers are missing, or are not what they seem);
+        - `clips`, `frames` (annotated ones), `tests` (frames times distances), `absent_classes`;
+        - `miou_percent` (mean over d of mIoU_d), `miou_min_percent` and `miou_max_percent` over d,
+          `miou_pooled_percent`, `miou_d0_percent` and so on, `iou_<class>_percent` (mean over d);
+        - `gmacs_key` (d = 0), `gmacs_nonkey` (mean over d > 0), `gmacs_gop` (mean over d): billions of
+          multiply-adds of convolution, linear layers and attention in one frame (1 MAC = one multiply-add);
+          `gflops_gop` is twice that; `gmacs_sampling_gop` is of warp and resize, `gmacs_other_gop` the rest;
+        - `rate_<kind>`: share of the P frames (d > 0) that did this kind of work, mean over d;
+          `gmacs_of_<kind>` of one such frame; `uncounted` operators; `parameters`;
+        - `latency_...`: see `_latency_columns`; `bd_...`: see `curves.curve_differences`.
+
+        What does not apply or could not be computed is NaN (text: empty).
+    """
+    with store.snapshot():
+        cells = [cell for cell in store.cells() if keys is None or cell.key in keys]
+        rows = [_row(store, cell) for cell in cells]
+    frame = pd.DataFrame(rows, columns=_column_order(rows))
+    return add_curve_differences(in_table_order(frame))
+
+
+def _row(store: Store, cell: Cell) -> dict[str, Any]:
+    notes: list[str] = []
+    row: dict[str, Any] = {
+        **{name: getattr(cell, name) for name in ("key", "method", "family")},
+        "curves": " ".join(cell.curves),
+        "point": NAN if cell.point is None else cell.point,
+        "point_label": cell.point_label or ("" if cell.point is None else f"{cell.point:g}"),
+        **{name: getattr(cell, name) for name in ("dataset", "split", "network", "codec")},
+        "bitrate_kbps": NAN if cell.bitrate_kbps is None else float(cell.bitrate_kbps),
+        **{name: getattr(cell, name) for name in ("gop_length", "protocol", "partial")},
+        "status": store.status(cell.key),
+        "error": " ".join((store.error(cell.key) or "").split()),
+    }
+    counts = store.kind_counts(cell.key)
+    row |= _accuracy_columns(store, cell, notes)
+    row |= _cost_columns(store.costs(cell.key), counts, cell.gop_length, notes)
+    parameters = store.parameters(cell.key)
+    row["parameters"] = NAN if parameters is None else parameters
+    row |= _latency_columns(store.latency(cell.key), cell.gop_length)
+    if cell.partial:
+        notes.insert(0, "partial: a limit left out a part of the split")
+    if row["status"] != "done":
+        reason = textwrap.shorten(row["error"], LONGEST_ERROR, placeholder=" ...") or "not finished"
+        notes.insert(0, f"{row['status']}: {reason}")
+    return row | {"note": "; ".join(notes)}
+
+
+# ---- accuracy ----
+
+
+def _accuracy_columns(store: Store, cell: Cell, notes: list[str]) -> dict[str, Any]:
+    done = store.done_frames(cell.key)
+    row: dict[str, Any] = {
+        "clips": len({clip for clip, _, _ in done}),
+        "frames": len({(clip, frame) for clip, frame, _ in done}),
+        "tests": len(done),
+    }
+    if not done:
+        notes.append("accuracy n/a: no frame was tested")
+        return row
+    confusions = store.confusion_by_distance(cell.key)
+    by_distance = 100 * miou_by_distance(confusions)
+    row["miou_percent"] = 100 * mean_over_distance(confusions)
+    row["miou_pooled_percent"] = 100 * pooled(confusions)
+    untested = [d for d, value in enumerate(by_distance) if np.isnan(value)]
+    if untested:
+        notes.append(f"mIoU n/a: no labelled pixel was tested at d = {', '.join(map(str, untested))}")
+    else:
+        row["miou_min_percent"], row["miou_max_percent"] = by_distance.min(), by_distance.max()
+    row |= _class_columns(confusions, cell.class_names, notes)
+    return row | {f"miou_d{d}_percent": value for d, value in enumerate(by_distance)}
+
+
+def _class_columns(confusions: NDArray[np.int64], class_names: tuple[str, ...], notes: list[str]) -> dict[str, Any]:
+    """Mean over d of every class's IoU, over the distances at which its union is not empty."""
+    tested = confusions[confusions.any(axis=(1, 2))]
+    iou = np.array([iou_per_class(confusion) for confusion in tested]).reshape(-1, confusions.shape[1])
+    names = class_names or tuple(f"class {index}" for index in range(iou.shape[1]))
+    absent = [name for name, values in zip(names, iou.T, strict=True) if np.isnan(values).any() or not len(tested)]
+    if absent:
+        notes.append(f"absent, left out of the mean: {', '.join(absent)}")
+    row: dict[str, Any] = {"absent_classes": len(absent)}
+    for name, values in zip(names, iou.T, strict=True):
+        present = values[~np.isnan(values)]
+        row[f"iou_{name}_percent"] = 100 * present.mean() if present.size else NAN
+    return row
+
+
+# ---- work ----
+
+
+def _cost_columns(
+    costs: Mapping[str, Cost], counts: Mapping[int, Mapping[str, int]], gop_length: int, notes: list[str]
+) -> dict[str, Any]:
+    missing = sorted({kind for at_distance in counts.values() for kind in at_distance} - set(costs))
+    if counts and missing:
+        notes.append(f"MACs n/a: no count for the kinds {', '.join(missing)}")
+    network = {kind: _giga(cost, NETWORK) for kind, cost in costs.items()}
+    sampling = {kind: _giga(cost, SAMPLING) for kind, cost in costs.items()}
+    other = {kind: _giga(cost, set(cost.macs) - {*NETWORK, *SAMPLING}) for kind, cost in costs.items()}
+    by_distance = _mean_by_distance(network, counts, gop_length)
+    row: dict[str, Any] = {
+        "gmacs_key": by_distance[0],
+        "gmacs_nonkey": _mean(by_distance[1:]),
+        "gmacs_gop": _mean(by_distance),
+        "gflops_gop": 2 * _mean(by_distance),
+        "gmacs_sampling_gop": _mean(_mean_by_distance(sampling, counts, gop_length)),
+        "gmacs_other_gop": _mean(_mean_by_distance(other, counts, gop_length)),
+        "uncounted": _uncounted(costs),
+    }
+    row |= {f"gmacs_of_{kind}": giga for kind, giga in network.items()}
+    return row | _rates(counts, gop_length)
+
+
+def _giga(cost: Cost, operators: Collection[str]) -> float:
+    return sum(number for operator, number in cost.macs.items() if operator in operators) / 1e9
+
+
+def _mean_by_distance(
+    per_kind: Mapping[str, float], counts: Mapping[int, Mapping[str, int]], gop_length: int
+) -> NDArray[np.float64]:
+    """(L,) float64: the mean over the frames tested at each distance; NaN without a frame or a value."""
+    means = np.full(gop_length, NAN)
+    for distance, at_distance in counts.items():
+        if all(kind in per_kind for kind in at_distance):
+            total = sum(number * per_kind[kind] for kind, number in at_distance.items())
+            means[distance] = total / sum(at_distance.values())
+    return means
+
+
+def _rates(counts: Mapping[int, Mapping[str, int]], gop_length: int) -> dict[str, float]:
+    kinds = sorted({kind for at_distance in counts.values() for kind in at_distance})
+    return {
+        f"rate_{kind}": _mean(
+            _mean_by_distance({other: float(other == kind) for other in kinds}, counts, gop_length)[1:]
+        )
+        for kind in kinds
+    }
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if values.size else NAN
+
+
+def _uncounted(costs: Mapping[str, Cost]) -> str:
+    return "; ".join(
+        f"{kind}: " + ", ".join(f"{name} ({number} elements)" for name, number in sorted(cost.uncounted.items()))
+        for kind, cost in costs.items()
+        if cost.uncounted
+    )
+
+
+# ---- latency ----
+
+
+def _latency_columns(latency: Latency | None, gop_length: int) -> dict[str, Any]:
+    """Milliseconds: `latency_of_<kind>_ms` median of a kind, `latency_gop_ms` mean over d of the mean at d.
+
+    `latency_key_ms` is the median at d = 0, `latency_nonkey_ms` at d > 0; `latency_p50_ms`, `p90` and `p99`
+    are of all `latency_n` samples, the latter two NaN below 10 and 100 of them. `latency_note` says what
+    weakens the numbers. `environment` is JSON.
+    """
+    if latency is None:
+        return {"latency_n": 0}
+    ms = [(distance, kind, 1000 * seconds) for distance, kind, seconds in latency.samples]
+    at = [[value for d, _, value in ms if d == distance] for distance in range(gop_length)]
+    untimed = [distance for distance, values in enumerate(at) if not values]
+    everything = [value for _, _, value in ms]
+    kinds = sorted({kind for _, kind, _ in ms})
+    by_kind = {kind: [value for _, other, value in ms if other == kind] for kind in kinds}
+    peak = latency.peak_memory_bytes
+    return {
+        "latency_n": len(ms),
+        "latency_key_ms": _percentile([value for d, _, value in ms if d == 0], 50),
+        "latency_nonkey_ms": _percentile([value for d, _, value in ms if d > 0], 50),
+        "latency_gop_ms": NAN if untimed else fmean(fmean(values) for values in at),
+        **{f"latency_p{p}_ms": _percentile(everything, p) for p in (50, 90, 99)},
+        "peak_memory_mib": NAN if peak is None else peak / 2**20,
+        "peak_memory_kind": latency.peak_memory_kind or "",
+        "environment": canonical_json(latency.environment),
+        "latency_note": _latency_note(by_kind, len(ms), untimed),
+        **{f"latency_of_{kind}_ms": _percentile(values, 50) for kind, values in by_kind.items()},
+    }
+
+
+def _percentile(values: list[float], percent: int) -> float:
+    enough = {50: 1, 90: 10, 99: 100}[percent]  # below that it is the maximum by another name
+    return float(np.percentile(values, percent)) if len(values) >= enough else NAN
+
+
+def _latency_note(by_kind: Mapping[str, list[float]], number: int, untimed: list[int]) -> str:
+    notes = []
+    if untimed:
+        notes.append(f"GOP mean n/a: nothing was timed at d = {', '.join(map(str, untimed))}")
+    if number < SETTLED_P90:
+        notes.append(f"n = {number}: p90 is not settled below {SETTLED_P90}")
+    for kind, values in by_kind.items():
+        low, middle, high = np.percentile(values, [25, 50, 75])
+        if high - low > NOISY * middle:
+            notes.append(f"{kind}: noisy, interquartile range {100 * (high - low) / middle:.0f} % of the median")
+    return "; ".join(notes)
+
+
+# ---- the order of the columns ----
+
+
+_CELL = ["key", "method", "family", "curves", "point", "point_label", *SETTING, "status", "error", "note"]
+_ACCURACY = [
+    *(
+        "clips",
+        "frames",
+        "tests",
+        "miou_percent",
+        "miou_min_percent",
+        "miou_max_percent",
+        "miou_pooled_percent",
+    ),
+    "absent_classes",
+]
+_COST = [
+    *("gmacs_key", "gmacs_nonkey", "gmacs_gop", "gflops_gop", "gmacs_sampling_gop", "gmacs_other_gop"),
+    *("uncounted", "parameters"),
+]
+_LATENCY = [
+    *(
+        "latency_n",
+        "latency_key_ms",
+        "latency_nonkey_ms",
+        "latency_gop_ms",
+        "latency_p50_ms",
+        "latency_p90_ms",
+    ),
+    *("latency_p99_ms", "peak_memory_mib", "peak_memory_kind", "environment", "latency_note"),
+]
+
+
+def _column_order(rows: list[dict[str, Any]]) -> list[str]:
+    """The fixed columns, then those by distance, by class (in class order) and by kind (by name)."""
+    fixed = [*_CELL, *_ACCURACY, *_COST, *_LATENCY]
+    found = list(dict.fromkeys(name for row in rows for name in row if name not in fixed))
+    distances = [name for name in found if name.startswith("miou_d")]
+    distances.sort(key=lambda name: int(name.removeprefix("miou_d").removesuffix("_percent")))
+    classes = [name for name in found if name.startswith("iou_")]
+    kinds = sorted(set(found) - set(distances) - set(classes))
+    return [*fixed, *distances, *classes, *kinds]

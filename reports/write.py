@@ -1,0 +1,27 @@
+"""From a run folder's store to all of its tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from reports.plots import write_figures
+from reports.summary import summarise
+from reports.tables import render_summary, write_tables
+from vssbench.store import Store
+
+
+def write_reports(folder: Path, keys: Collection[str] | None = None) -> str:
+    """Write `summary/` and `figures/` of a run folder.
+
+    Args:
+        folder: of the run.
+        keys: the cells to report; None: all that the store holds.
+
+    Returns: the summary for a terminal.
+    """
+    with Store.open(folder, read_only=True) as store, store.snapshot():
+        frame = summarise(store, keys=keys)
+    write_tables(frame, folder / "summary")
+    write_figures(frame, folder / "figures")
+    return render_summary(frame)

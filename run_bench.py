@@ -1,0 +1,256 @@
+"""vssbench's command line: the tables of names, and nothing below this file knows them all.
+
+A method is a family in FAMILIES, a data set a factory in DATASETS; each is one line here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from arseg.method import ARSeg
+from arseg.recipe import read_recipe
+from arseg.train import Trainer
+from arseg.weights import load_branch
+from baselines.constant_resolution import ConstantResolution
+from baselines.feature_reuse import FeatureReuse, PredictionReuse
+from baselines.frame_selection import PAPER_SHARE, FrameSelection, calibrate_threshold
+from baselines.residual_correction import RegionCorrection
+from baselines.taplab import TapLab
+from reports.write import write_reports
+from vssbench import cli
+from vssbench.commands.catalogue import Bench, Catalogue, Family
+from vssbench.commands.data import data
+from vssbench.commands.listing import list_names
+from vssbench.commands.plugins import load_plugins
+from vssbench.commands.report import report
+from vssbench.commands.run import resume_hint, run
+from vssbench.commands.train import train
+from vssbench.datasets.cityscapes import CityscapesSnippets
+from vssbench.datasets.image_sequence import CamVidSequence
+from vssbench.datasets.sparse_video import SparseVideo
+from vssbench.datasets.stills import CamVidStills
+from vssbench.datasets.street import Street
+from vssbench.errors import UsageError, VssBenchError
+from vssbench.networks.weights import WeightsHeader, file_sha256, load_network, read_weights
+from vssbench.records import Dataset, Method
+from vssbench.runner.members import Member
+
+HIGH = "constant@1.0"
+SELECTED_SHARES = (0.1, 0.25, 0.5)  # of the P frames that RGFS segments in full; the paper's is 0.1
+
+
+def trained(family: str) -> Callable[[Bench], Sequence[str]]:
+    """The members of a family that the weights folder holds, largest scale first."""
+
+    def members(bench: Bench) -> Sequence[str]:
+        names = [path.stem for path in bench.weights.glob(f"{family}@*.safetensors")]
+        return sorted(names, key=lambda name: -float(name.partition("@")[2])) or [f"{family}@1.0"]
+
+    return members
+
+
+def constant(bench: Bench, _variant: str, point: float | None) -> Member:
+    """One network, every frame at one scale, trained at that scale."""
+    scale = require_scale("constant", point)
+    path = bench.weights / f"constant@{scale}.safetensors"
+    _, header = read_weights(path)
+
+    def build(device: torch.device) -> Method:
+        network, _ = load_network(path, num_classes=bench.num_classes, device=device)
+        return ConstantResolution(network=network, scale=scale, device=device)
+
+    return Member(
+        name=f"constant@{scale}",
+        family="constant",
+        build=build,
+        curves=("constant",),
+        point=scale,
+        network=network_name(header),
+        weights={path.name: file_sha256(path)},
+    )
+
+
+def arseg(bench: Bench, variant: str, point: float | None) -> Member:
+    """AR-Seg with the low-resolution branch at a scale; `:release` as the released program computes."""
+    scale = require_scale("arseg", point)
+    path, high = bench.weights / f"arseg@{scale}.safetensors", bench.weights / f"{HIGH}.safetensors"
+    _, header = read_weights(path)
+
+    def build(device: torch.device) -> Method:
+        network = load_branch(path, high, num_classes=bench.num_classes, device=device, convention=variant or None)
+        return ARSeg(network, device=device)
+
+    head = f"arseg:{variant}" if variant else "arseg"
+    return Member(
+        name=f"{head}@{scale}",
+        family="arseg",
+        build=build,
+        curves=(head,),
+        point=scale,
+        network=network_name(header),
+        weights={p.name: file_sha256(p) for p in (path, high)},
+    )
+
+
+def taplab(bench: Bench, variant: str, point: float | None) -> Member:
+    """TapLab over the full-resolution network; @ is the share of P frames that RGFS is calibrated to select."""
+    parts = variant.split("+")
+    with_region, with_selection = "rgc" in parts, "rgfs" in parts
+    if point is not None and not (with_selection and 0 <= point <= 1):
+        raise UsageError(f"taplab:{variant}@{point}: a share of P frames, 0..1, goes with rgfs only")
+    share = (PAPER_SHARE if point is None else point) if with_selection else None
+    calibration: dict[str, object] = {}
+    selection = None
+    if share is not None:
+        means, source = bench.residual_means()
+        threshold = calibrate_threshold(means, share)
+        selection = FrameSelection(threshold_mean=threshold, calibrated_share=share)
+        calibration = {
+            "rgfs_threshold_mean": str(threshold),
+            "share": share,
+            "on": source,
+            "p_frames": len(means),
+        }
+    path = bench.weights / f"{HIGH}.safetensors"
+    _, header = read_weights(path)
+
+    def build(device: torch.device) -> Method:
+        network, _ = load_network(path, num_classes=bench.num_classes, device=device)
+        correction = RegionCorrection() if with_region else None
+        return TapLab(network=network, device=device, correction=correction, selection=selection)
+
+    return Member(
+        name=f"taplab:{variant}" + (f"@{share:g}" if share is not None else ""),
+        family="taplab",
+        build=build,
+        curves=("taplab:ffw+rgc+rgfs" if with_region else "taplab:ffw+rgfs",),
+        point=share or 0.0,
+        network=network_name(header),
+        weights={path.name: file_sha256(path)},
+        calibration=calibration,
+    )
+
+
+def reuse(bench: Bench, variant: str, point: float | None) -> Member:
+    """The key frame's prediction copied, or its high-level features under fresh low-level ones."""
+    if point is not None:
+        raise UsageError(f"reuse:{variant} has no points; call it reuse:{variant}")
+    path = bench.weights / f"{HIGH}.safetensors"
+    _, header = read_weights(path)
+    kind = {"prediction": PredictionReuse, "features": FeatureReuse}[variant]
+
+    def build(device: torch.device) -> Method:
+        network, _ = load_network(path, num_classes=bench.num_classes, device=device)
+        return kind(network=network, device=device)
+
+    return Member(
+        name=f"reuse:{variant}",
+        family="reuse",
+        build=build,
+        network=network_name(header),
+        weights={path.name: file_sha256(path)},
+    )
+
+
+def require_scale(family: str, point: float | None) -> float:
+    """The scale of a member. Raises: UsageError, when it is missing or out of range."""
+    if point is None or not 0 < point <= 1:
+        raise UsageError(f"{family} needs a scale above 0 and up to 1 after @, e.g. {family}@0.5; got {point}")
+    return point
+
+
+def network_name(header: WeightsHeader) -> str:
+    """The network in a table: "bisenet18 x0.25", and by its name alone at full width."""
+    width = header.width
+    return header.network if width == 1 else f"{header.network} x{width:g}"
+
+
+TAPLAB = ("ffw", "ffw+rgc", "ffw+rgfs", "ffw+rgc+rgfs")
+FAMILIES = (
+    Family(
+        name="constant",
+        summary="every frame at one scale; @ is the scale",
+        members=trained("constant"),
+        member=constant,
+    ),
+    Family(
+        name="arseg",
+        summary="AR-Seg (CVPR 2023): key frames in full, the others at a scale, CReFF; @ is the scale",
+        variants=("paper", "release"),
+        members=trained("arseg"),
+        member=arseg,
+    ),
+    Family(
+        name="taplab",
+        summary="TapLab (TPAMI 2020): FFW, RGC, RGFS; @ is the share of P frames that RGFS selects",
+        variants=TAPLAB,
+        members=lambda _: (
+            *(f"taplab:{v}" for v in TAPLAB if "rgfs" not in v),
+            *(f"taplab:{v}@{share:g}" for v in TAPLAB if "rgfs" in v for share in SELECTED_SHARES),
+        ),
+        member=taplab,
+    ),
+    Family(
+        name="reuse",
+        summary="reuse of the key frame's prediction, or of its high-level features",
+        variants=("prediction", "features"),
+        members=lambda _: ("reuse:prediction", "reuse:features"),
+        member=reuse,
+    ),
+)
+
+
+def needs_folder(name: str, factory: Callable[[Path], Dataset]) -> Callable[[Path | None], Dataset]:
+    """A data set that lies in a folder of the user's."""
+
+    def make(folder: Path | None) -> Dataset:
+        if folder is None:
+            raise UsageError(f"{name} needs its folder: --data FOLDER, or VSSBENCH_DATA")
+        return factory(folder)
+
+    return make
+
+
+DATASETS: dict[str, Callable[[Path | None], Dataset]] = {
+    "street": lambda _: Street(),
+    "camvid-sequence": needs_folder("camvid-sequence", CamVidSequence),
+    "camvid-stills": needs_folder("camvid-stills", CamVidStills),
+    "cityscapes": needs_folder("cityscapes", CityscapesSnippets),
+    "sparse-video": needs_folder("sparse-video", SparseVideo.from_folder),
+}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (README, "Exit codes")."""
+    words = list(sys.argv[1:] if words is None else words)
+    try:
+        options = cli.parse(words)
+        catalogue = Catalogue(
+            families={family.name: family for family in FAMILIES},
+            datasets=dict(DATASETS),
+            read_recipe=read_recipe,
+            trainer=Trainer,
+            write_reports=write_reports,
+        )
+        load_plugins(catalogue, options.plugin)
+        return {
+            "run": lambda: run(options, words, catalogue),
+            "train": lambda: train(options, catalogue),
+            "data": lambda: data(options, catalogue),
+            "report": lambda: report(options, catalogue),
+            "ls": lambda: list_names(options, catalogue),
+        }[options.command]()
+    except VssBenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(resume_hint(words), file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

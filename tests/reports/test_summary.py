@@ -1,0 +1,366 @@
+"""What the columns of the summary mean, on a run small enough to work out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_run import cell_of
+
+from reports.summary import summarise
+from vssbench.store import Store
+
+GIGA = 10**9
+
+
+def matrix(*cells):
+    return np.array(cells, np.int64).reshape(2, 2)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(tmp_path) as store:
+        yield store
+
+
+def add(store, cell, *, distance, frame=0, clip="a", kind="key", confusion=None):
+    confusion = matrix(3, 1, 0, 4) if confusion is None else confusion
+    store.add_frame(cell.key, clip=clip, frame=frame, distance=distance, kind=kind, confusion=confusion)
+
+
+def two_class_cell(method="m", **changes):
+    return cell_of(method, **{"gop_length": 2, "class_names": ("sky", "road")} | changes)
+
+
+def only_row(store):
+    frame = summarise(store)
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
+def done_cell(store, **changes):
+    cell = two_class_cell(**changes)
+    store.add_cell(cell)
+    store.set_status(cell.key, "done")
+    return cell
+
+
+# ---- accuracy ----
+
+
+def test_miou_is_the_mean_over_distances_and_pooled_is_of_the_sum(store):
+    cell = done_cell(store)
+    add(store, cell, distance=0, confusion=matrix(3, 1, 0, 4))  # 3/4 and 4/5: 77.5 %
+    add(store, cell, distance=1, confusion=matrix(2, 2, 2, 2))  # 2/6 and 2/6: 33.3 %
+    row = only_row(store)
+    assert row["miou_d0_percent"] == pytest.approx(77.5)
+    assert row["miou_d1_percent"] == pytest.approx(100 / 3)
+    assert row["miou_percent"] == pytest.approx((77.5 + 100 / 3) / 2)
+    assert row["miou_pooled_percent"] == pytest.approx(100 * (5 / 10 + 6 / 11) / 2)
+    assert (row["miou_min_percent"], row["miou_max_percent"]) == pytest.approx((100 / 3, 77.5))
+    assert row["iou_sky_percent"] == pytest.approx(100 * (3 / 4 + 2 / 6) / 2)
+    assert row["iou_road_percent"] == pytest.approx(100 * (4 / 5 + 2 / 6) / 2)
+
+
+def test_counts_of_frames_add_up_before_the_iou_is_taken(store):
+    cell = done_cell(store, gop_length=1)
+    add(store, cell, distance=0, frame=0, confusion=matrix(1, 0, 0, 1))
+    add(store, cell, distance=0, frame=1, confusion=matrix(0, 9, 0, 9))
+    # sum [[1, 9], [0, 10]]: 1/10 and 10/19; the mean of the two frames' would be (1 + 0.25) / 2
+    assert only_row(store)["miou_percent"] == pytest.approx(100 * (1 / 10 + 10 / 19) / 2)
+
+
+def test_clips_frames_and_tests_are_counted_apart(store):
+    cell = done_cell(store)
+    for clip, frame, distance in [("a", 5, 0), ("a", 5, 1), ("b", 5, 0), ("b", 9, 1)]:
+        add(store, cell, clip=clip, frame=frame, distance=distance)
+    row = only_row(store)
+    assert (row["clips"], row["frames"], row["tests"]) == (2, 3, 4)
+
+
+def test_an_absent_class_is_left_out_named_and_counted(store):
+    cell = done_cell(store)
+    for distance in (0, 1):
+        add(store, cell, distance=distance, confusion=matrix(7, 0, 0, 0))  # no road, and none predicted
+    row = only_row(store)
+    assert row["miou_percent"] == 100
+    assert np.isnan(row["iou_road_percent"])
+    assert row["absent_classes"] == 1
+    assert "absent, left out of the mean: road" in row["note"]
+
+
+def test_a_class_that_is_predicted_but_never_there_counts_as_zero(store):
+    cell = done_cell(store)
+    for distance in (0, 1):
+        add(store, cell, distance=distance, confusion=matrix(6, 1, 0, 0))
+    row = only_row(store)
+    assert row["iou_road_percent"] == 0
+    assert row["absent_classes"] == 0
+
+
+def test_an_untested_distance_gives_no_mean_and_says_so(store):
+    cell = done_cell(store)
+    add(store, cell, distance=1)
+    row = only_row(store)
+    assert np.isnan(row["miou_percent"])
+    assert np.isnan(row["miou_min_percent"])
+    assert row["miou_d1_percent"] == pytest.approx(77.5)
+    assert row["miou_pooled_percent"] == pytest.approx(77.5)
+    assert "mIoU n/a: no labelled pixel was tested at d = 0" in row["note"]
+
+
+def test_pixels_that_are_all_ignored_give_no_number(store):
+    cell = done_cell(store)
+    for distance in (0, 1):
+        add(store, cell, distance=distance, confusion=matrix(0, 0, 0, 0))
+    row = only_row(store)
+    assert np.isnan(row["miou_percent"])
+    assert np.isnan(row["miou_pooled_percent"])
+    assert "no labelled pixel was tested at d = 0, 1" in row["note"]
+
+
+def test_a_cell_without_frames_has_a_row_and_a_reason(store):
+    done_cell(store)
+    row = only_row(store)
+    assert np.isnan(row["miou_percent"])
+    assert (row["clips"], row["frames"], row["tests"]) == (0, 0, 0)
+    assert "no frame was tested" in row["note"]
+
+
+def test_classes_without_names_are_numbered(store):
+    cell = done_cell(store, class_names=())
+    for distance in (0, 1):
+        add(store, cell, distance=distance)
+    assert only_row(store)["iou_class 1_percent"] == pytest.approx(80)
+
+
+# ---- work ----
+
+
+def worked_cell(store, **changes):
+    cell = done_cell(store, **changes)
+    for frame in range(4):
+        add(store, cell, distance=0, frame=frame)
+        add(store, cell, distance=1, frame=frame, kind="full" if frame == 3 else "warp")
+    store.set_cost(cell.key, "key", macs={"convolution": 10 * GIGA, "attention": 2 * GIGA}, uncounted={})
+    store.set_cost(cell.key, "full", macs={"convolution": 11 * GIGA, "linear": GIGA}, uncounted={})
+    warp = {"convolution": GIGA, "warp": 3 * GIGA // 10, "resize": GIGA // 10, "other": GIGA // 5}
+    store.set_cost(cell.key, "warp", macs=warp, uncounted={"mine::op": 77})
+    return cell
+
+
+def test_work_is_weighted_by_what_was_decided(store):
+    worked_cell(store)
+    row = only_row(store)
+    # d = 0: 12; d = 1: three frames of 1 and one of 12, 15 / 4
+    assert row["gmacs_key"] == pytest.approx(12)
+    assert row["gmacs_nonkey"] == pytest.approx(3.75)
+    assert row["gmacs_gop"] == pytest.approx((12 + 3.75) / 2)
+    assert row["gflops_gop"] == pytest.approx(12 + 3.75)
+    assert row["gmacs_sampling_gop"] == pytest.approx((0 + 0.75 * 0.4) / 2)
+    assert row["gmacs_other_gop"] == pytest.approx((0 + 0.75 * 0.2) / 2)
+    assert row["gmacs_of_warp"] == pytest.approx(1)
+
+
+def test_a_whole_cell_needs_no_note(store):
+    worked_cell(store)
+    assert only_row(store)["note"] == ""
+
+
+def test_rates_are_shares_of_the_p_frames(store):
+    worked_cell(store)
+    row = only_row(store)
+    assert (row["rate_warp"], row["rate_full"], row["rate_key"]) == (0.75, 0.25, 0)
+
+
+def test_rates_and_costs_of_the_kinds_give_the_non_key_mean(store):
+    worked_cell(store)
+    row = only_row(store)
+    total = sum(row[f"rate_{kind}"] * row[f"gmacs_of_{kind}"] for kind in ("warp", "full", "key"))
+    assert total == pytest.approx(row["gmacs_nonkey"])
+
+
+def test_every_distance_weighs_the_same_however_many_frames_it_has(store):
+    cell = done_cell(store, gop_length=3)
+    for frame in range(5):
+        add(store, cell, distance=1, frame=frame, kind="cheap")
+    add(store, cell, distance=0, frame=0)
+    add(store, cell, distance=2, frame=0, kind="dear")
+    for kind, giga in (("key", 9), ("cheap", 1), ("dear", 5)):
+        store.set_cost(cell.key, kind, macs={"convolution": giga * GIGA}, uncounted={})
+    row = only_row(store)
+    assert row["gmacs_gop"] == pytest.approx((9 + 1 + 5) / 3)
+    assert row["rate_cheap"] == pytest.approx(1 / 2)
+
+
+def test_operators_without_a_formula_are_listed(store):
+    worked_cell(store)
+    assert only_row(store)["uncounted"] == "warp: mine::op (77 elements)"
+
+
+def test_work_of_a_kind_that_was_not_counted_is_no_number(store):
+    cell = done_cell(store)
+    add(store, cell, distance=0)
+    add(store, cell, distance=1, kind="warp")
+    store.set_cost(cell.key, "key", macs={"convolution": GIGA}, uncounted={})
+    row = only_row(store)
+    assert row["gmacs_key"] == 1
+    assert np.isnan(row["gmacs_nonkey"])
+    assert np.isnan(row["gmacs_gop"])
+    assert "MACs n/a: no count for the kinds warp" in row["note"]
+
+
+def test_a_gop_of_one_frame_has_no_non_key_frame(store):
+    cell = done_cell(store, gop_length=1)
+    add(store, cell, distance=0)
+    store.set_cost(cell.key, "key", macs={"convolution": GIGA}, uncounted={})
+    row = only_row(store)
+    assert row["gmacs_gop"] == 1
+    assert np.isnan(row["gmacs_nonkey"])
+
+
+# ---- latency ----
+
+
+def test_latency_is_told_apart_by_distance_and_by_kind(store):
+    cell = done_cell(store)
+    samples = [(0, "key", 0.010), (1, "warp", 0.002), (0, "key", 0.014), (1, "full", 0.004)]
+    store.set_latency(cell.key, samples=samples, environment={"device": "cpu"}, peak_memory_bytes=3 * 2**20)
+    row = only_row(store)
+    assert row["latency_n"] == 4
+    assert row["latency_key_ms"] == pytest.approx(12)
+    assert row["latency_nonkey_ms"] == pytest.approx(3)
+    assert row["latency_gop_ms"] == pytest.approx((12 + 3) / 2)
+    assert row["latency_p50_ms"] == pytest.approx((4 + 10) / 2)
+    assert (row["latency_of_warp_ms"], row["latency_of_full_ms"]) == pytest.approx((2, 4))
+    assert row["peak_memory_mib"] == 3
+    assert row["environment"] == '{"device":"cpu"}'
+
+
+def test_few_samples_have_no_high_percentiles_and_are_marked(store):
+    cell = done_cell(store)
+    store.set_latency(cell.key, samples=[(d, "key", 0.01) for d in (0, 1)] * 4, environment={})
+    row = only_row(store)
+    assert np.isnan(row["latency_p90_ms"])
+    assert np.isnan(row["latency_p99_ms"])
+    assert "n = 8: p90 is not settled below 64" in row["latency_note"]
+
+
+def test_many_steady_samples_have_every_percentile_and_no_note(store):
+    cell = done_cell(store)
+    seconds = np.linspace(0.0100, 0.0102, 101)
+    store.set_latency(
+        cell.key, samples=[(number % 2, "key", value) for number, value in enumerate(seconds)], environment={}
+    )
+    row = only_row(store)
+    assert row["latency_p90_ms"] == pytest.approx(10.18)
+    assert row["latency_p99_ms"] == pytest.approx(10.198)
+    assert row["latency_note"] == ""
+
+
+def test_noise_is_shown(store):
+    cell = done_cell(store)
+    # quartiles of 1, 2, 3 repeated: 1, 2, 3; the range is as large as the median
+    store.set_latency(cell.key, samples=[(n % 2, "key", 1 + n % 3) for n in range(66)], environment={})
+    assert "key: noisy, interquartile range 100 % of the median" in only_row(store)["latency_note"]
+
+
+def test_an_untimed_distance_gives_no_gop_mean(store):
+    cell = done_cell(store)
+    store.set_latency(cell.key, samples=[(1, "warp", 0.001)], environment={})
+    row = only_row(store)
+    assert np.isnan(row["latency_gop_ms"])
+    assert np.isnan(row["latency_key_ms"])
+    assert "nothing was timed at d = 0" in row["latency_note"]
+
+
+def test_a_cell_that_was_not_timed_has_no_latency(store):
+    done_cell(store)
+    row = only_row(store)
+    assert row["latency_n"] == 0
+    assert np.isnan(row["latency_gop_ms"])
+
+
+# ---- rows ----
+
+
+def test_rows_come_anchor_first_then_by_family_and_falling_point(store):
+    for method, curves, point in [
+        ("taplab:ffw", ("t",), 0.0),
+        ("reuse:features", (), None),
+        ("arseg@0.5", ("arseg",), 0.5),
+        ("constant@0.5", ("constant",), 0.5),
+        ("taplab:ffw+rgfs@0.1", ("t",), 0.1),
+        ("arseg@0.7", ("arseg",), 0.7),
+        ("constant@1.0", ("constant",), 1.0),
+        ("taplab:ffw+rgfs@0.3", ("t",), 0.3),
+    ]:
+        store.add_cell(two_class_cell(method, curves=curves, point=point))
+    assert list(summarise(store)["method"]) == [
+        "constant@1.0",
+        "constant@0.5",
+        "arseg@0.7",
+        "arseg@0.5",
+        "reuse:features",
+        "taplab:ffw",
+        "taplab:ffw+rgfs@0.3",
+        "taplab:ffw+rgfs@0.1",
+    ]
+
+
+def test_the_order_in_which_cells_were_added_does_not_matter(tmp_path):
+    cells = [
+        two_class_cell(f"m@{point}", point=point, codec=codec) for point in (0.3, 1.0) for codec in ("h264", "mpeg4")
+    ]
+    frames = []
+    for name, order in (("one", cells), ("other", cells[::-1])):
+        with Store.open(tmp_path / name) as store:
+            for cell in order:
+                store.add_cell(cell)
+                add(store, cell, distance=0)
+            frames.append(summarise(store).to_csv())
+    assert frames[0] == frames[1]
+
+
+def test_only_the_asked_for_cells_are_shown(store):
+    wanted, other = two_class_cell("wanted"), two_class_cell("other")
+    store.add_cell(wanted)
+    store.add_cell(other)
+    assert list(summarise(store, keys={wanted.key})["method"]) == ["wanted"]
+
+
+def test_a_failed_cell_shows_its_error_and_keeps_what_was_measured(store):
+    cell = worked_cell(store)
+    store.set_status(cell.key, "failed", error="PredictionError: NaN logits\n in clip a")
+    row = only_row(store)
+    assert row["status"] == "failed"
+    assert row["error"] == "PredictionError: NaN logits in clip a"
+    assert "failed: PredictionError: NaN logits in clip a" in row["note"]
+    assert row["miou_percent"] == pytest.approx(77.5)
+
+
+def test_an_unfinished_cell_says_so(store):
+    cell = two_class_cell()
+    store.add_cell(cell)
+    store.set_status(cell.key, "running")
+    assert "running: not finished" in only_row(store)["note"]
+
+
+def test_a_partial_run_says_so(store):
+    done_cell(store, partial=True)
+    row = only_row(store)
+    assert row["partial"]
+    assert "partial: a limit left out a part of the split" in row["note"]
+
+
+def test_an_empty_store_gives_an_empty_frame_with_its_columns(store):
+    frame = summarise(store)
+    assert len(frame) == 0
+    assert {"method", "miou_percent", "gmacs_gop", "latency_gop_ms", "bd_flops_percent"} <= set(frame)
+
+
+def test_a_store_that_is_being_written_can_be_summarised(store):
+    cell = worked_cell(store)
+    with Store.open(store.path, read_only=True) as reader, reader.snapshot():
+        before = summarise(reader)
+        add(store, cell, distance=0, frame=99)
+        assert summarise(reader).equals(before)

@@ -1,0 +1,240 @@
+"""The command line: argument parsing and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import shlex
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from vssbench.errors import UsageError
+
+COMMANDS = ("run", "train", "data", "report", "ls")
+CODECS = ("h264", "mpeg4", "hevc")
+
+EXAMPLES = """examples:
+  python run_bench.py --methods arseg,taplab
+  vssbench run --methods constant,arseg@0.5,taplab:ffw+rgc --codec h264,mpeg4
+  vssbench run --dataset camvid-sequence --data ~/camvid15 --weights weights/camvid -o runs/camvid
+  vssbench train --recipe recipes/street.toml --weights weights/street
+  vssbench data verify --dataset camvid-stills --data ~/camvid_stills
+
+exit codes: 0 all is well; 1 a method failed, or a check found something; 2 wrong usage;
+3 data or weights missing or damaged; 4 nothing was measured; 130 interrupted (the same command goes on)"""
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Words of the command line -> options; a configuration file (-C) lies beneath the flags.
+
+    Raises: SystemExit as argparse does (2 for wrong usage), UsageError for a wrong configuration file.
+    """
+    words = list(words)
+    if not words or words[0] not in (*COMMANDS, "-h", "--help", "--version"):
+        words.insert(0, "run")
+    parser = _parser()
+    options = parser.parse_args(words)
+    if getattr(options, "config", None):
+        defaults = _config(Path(options.config), options)
+        run_parser = parser.command_parsers[options.command]  # type: ignore[attr-defined]
+        run_parser.set_defaults(**defaults)
+        options = parser.parse_args(words)
+    return options
+
+
+def comma_list(text: str) -> list[str]:
+    """Split names at commas and blanks: "a,b c" -> ["a", "b", "c"]."""
+    return [name for name in text.replace(",", " ").split() if name]
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def _config(path: Path, options: argparse.Namespace) -> dict[str, object]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the configuration {path}: {error}") from error
+    values = {key.replace("-", "_"): value for key, value in table.items()}
+    wrong = sorted(values.keys() - vars(options).keys() | values.keys() & {"command", "config"})
+    if wrong:
+        raise UsageError(
+            f"{path}: no option is called {', '.join(wrong)}; see vssbench {options.command} --help"
+        )
+    return {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in values.items()}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vssbench",
+        description="Measure efficient video semantic segmentation: accuracy, work and time on real codecs.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"vssbench {importlib.metadata.version('vssbench')}"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    parser.command_parsers = {  # type: ignore[attr-defined]
+        "run": _run_parser(commands),
+        "train": _train_parser(commands),
+        "data": _data_parser(commands),
+        "report": _report_parser(commands),
+        "ls": _ls_parser(commands),
+    }
+    return parser
+
+
+def _add(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr, warnings only")
+    parser.add_argument(
+        "--plugin", action="append", default=[], metavar="FILE", help="a Python file with METHODS or DATASETS"
+    )
+    return parser
+
+
+def _data_flags(parser: argparse.ArgumentParser, *, default: str | None) -> None:
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--dataset", default=default, help="name, see vssbench ls datasets (default: %(default)s)"
+    )
+    group.add_argument(
+        "--data",
+        default=os.environ.get("VSSBENCH_DATA"),
+        metavar="FOLDER",
+        help="where the data set lies (default: $VSSBENCH_DATA; street needs none)",
+    )
+    group.add_argument(
+        "--cache",
+        default=os.environ.get("VSSBENCH_CACHE"),
+        metavar="FOLDER",
+        help="encoded streams (default: $VSSBENCH_CACHE, else a folder `streams` beside the results)",
+    )
+
+
+def _run_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    parser = _add(commands, "run", "run methods over a data set: the main job")
+    parser.add_argument("-C", "--config", metavar="FILE", help="TOML file of options; flags win over it")
+    methods = parser.add_argument_group("methods")
+    methods.add_argument(
+        "--methods",
+        default="arseg,taplab",
+        help="families or members, e.g. arseg,taplab:ffw+rgc,constant@0.5 (default: %(default)s); constant "
+        "resolution is always run, as the anchor of the curves",
+    )
+    methods.add_argument(
+        "--weights",
+        metavar="FOLDER",
+        help="folder of MEMBER.safetensors (default: the shipped ones for street)",
+    )
+    _data_flags(parser, default="street")
+    parser.add_argument("--split", help="of the data set (default: test, else val, else its last)")
+    codec = parser.add_argument_group("codec")
+    codec.add_argument(
+        "--codec", default="h264", help=f"one or several of {', '.join(CODECS)} (default: %(default)s)"
+    )
+    codec.add_argument(
+        "--gop",
+        type=_positive,
+        default=12,
+        metavar="L",
+        help="frames from one key frame to the next (default: 12)",
+    )
+    codec.add_argument(
+        "--bitrate", type=float, metavar="KBPS", help="1 kbps = 1000 bit/s (default: by size and frame rate)"
+    )
+    codec.add_argument("--preset", help="of x264 and x265 (default: medium)")
+    protocol = parser.add_argument_group("protocol")
+    protocol.add_argument(
+        "--protocol",
+        default="per-distance",
+        choices=("per-distance", "single-stream"),
+        help="(default: %(default)s)",
+    )
+    protocol.add_argument(
+        "-L",
+        "--limit",
+        type=_positive,
+        metavar="N",
+        help="test N annotated frames only; marks the run partial",
+    )
+    protocol.add_argument("--seed", type=int, default=0)
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
+    machine.add_argument(
+        "--repeats", type=_positive, default=3, help="timed passes a method (default: %(default)s)"
+    )
+    machine.add_argument("--no-latency", action="store_true", help="leave the timing out")
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "-o",
+        "--out",
+        metavar="FOLDER",
+        help="run folder; an unfinished run there goes on (default: runs/DATASET)",
+    )
+    output.add_argument(
+        "--force", action="store_true", help="start afresh where the run folder holds another run"
+    )
+    output.add_argument("--fail-fast", action="store_true", help="stop at the first method that fails")
+    output.add_argument("--dry-run", action="store_true", help="print what would be done and stop")
+    return parser
+
+
+def _train_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    parser = _add(commands, "train", "train the networks that the methods run")
+    parser.add_argument(
+        "members",
+        nargs="*",
+        metavar="MEMBER",
+        help="constant@0.5, arseg@0.5, ... (default: those of the recipe)",
+    )
+    parser.add_argument(
+        "--recipe", required=True, metavar="FILE", help="TOML file; recipes/street.toml is one"
+    )
+    parser.add_argument(
+        "--weights", required=True, metavar="FOLDER", help="where the weights go; finished ones are kept"
+    )
+    _data_flags(parser, default=None)
+    parser.add_argument("--device", default="cpu")
+    return parser
+
+
+def _data_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    parser = _add(commands, "data", "look at a data set")
+    parser.add_argument("action", choices=("verify",), help="verify: say what is missing or wrong")
+    parser.add_argument("--split", help="one split only (default: all)")
+    _data_flags(parser, default="street")
+    return parser
+
+
+def _report_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    parser = _add(commands, "report", "write the tables and figures of a run folder again")
+    parser.add_argument("run", metavar="RUN", help="run folder")
+    return parser
+
+
+def _ls_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    parser = _add(commands, "ls", "list names")
+    parser.add_argument("what", choices=("methods", "datasets", "networks"))
+    return parser
+
+
+def command_line(words: Sequence[str]) -> str:
+    """The words as a person would type them again."""
+    return shlex.join([Path(sys.argv[0]).name or "run_bench.py", *words])

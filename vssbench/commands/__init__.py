@@ -1,0 +1,1 @@
+"""What each command does, given the catalogue of names."""

@@ -1,0 +1,146 @@
+"""The tables that join names to methods, data sets and reports; `run_bench.py` fills them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vssbench.errors import UsageError
+from vssbench.networks.base import SegmentationNetwork
+from vssbench.networks.weights import load_network
+from vssbench.records import Dataset, Method
+from vssbench.runner.members import Member
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bench:
+    """What a method may be built from.
+
+    Args:
+        weights: folder of MEMBER.safetensors.
+        num_classes: K of the data set.
+        device: the method runs on; "meta" while operations are counted.
+        residual_means: () -> mean |residual| of the P frames of training clips, and what those were.
+    """
+
+    weights: Path
+    num_classes: int
+    device: torch.device
+    residual_means: Callable[[], tuple[NDArray[np.float64], str]]
+
+    def network(self, member: str = "constant@1.0") -> SegmentationNetwork:
+        """A trained per-frame network by the name of its weights, in evaluation mode on the device."""
+        path = self.weights / f"{member}.safetensors"
+        return load_network(path, num_classes=self.num_classes, device=self.device)[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Family:
+    """A family of methods.
+
+    Args:
+        name: "taplab".
+        summary: one line for `vssbench ls methods`.
+        variants: the names after the colon; empty for a family without.
+        members: Bench -> the full names that the family's name alone stands for.
+        member: (Bench, variant, point) -> the member; raises UsageError for a wrong variant or point.
+    """
+
+    name: str
+    summary: str
+    variants: Sequence[str] = ()
+    members: Callable[[Bench], Sequence[str]]
+    member: Callable[[Bench, str, float | None], Member]
+
+
+@dataclass(kw_only=True, eq=False)
+class Catalogue:
+    """Everything that has a name.
+
+    Args:
+        families: name -> family of methods.
+        datasets: name -> (folder or None -> data set).
+        read_recipe, trainer: what `vssbench train` calls.
+        write_reports: (run folder, cells to report) -> the printed summary; tables and figures are written on the way.
+    """
+
+    families: dict[str, Family]
+    datasets: dict[str, Callable[[Path | None], Dataset]]
+    read_recipe: Callable[[Path], Any]
+    trainer: Callable[..., Any]
+    write_reports: Callable[[Path, Collection[str] | None], str]
+    plugins: list[str] = field(default_factory=list)
+
+    def dataset(self, name: str, folder: Path | None) -> Dataset:
+        """A data set by name. Raises: UsageError, with a suggestion."""
+        if name not in self.datasets:
+            raise UsageError(unknown("data set", name, self.datasets, "vssbench ls datasets"))
+        return self.datasets[name](folder)
+
+    def expand(self, names: Iterable[str], bench: Bench) -> list[str]:
+        """Names of families and members -> full names of members, each once, in the order given."""
+        full: dict[str, None] = {}
+        for name in names:
+            family, variant, point = self.parse(name)
+            if variant or point is not None:
+                full[name] = None
+            else:
+                full.update(dict.fromkeys(self.families[family].members(bench)))
+        return list(full)
+
+    def parse(self, name: str) -> tuple[str, str, float | None]:
+        """FAMILY[:VARIANT][@POINT] -> its parts. Raises: UsageError, with a suggestion."""
+        head, at, tail = name.partition("@")
+        family, _, variant = head.partition(":")
+        if family not in self.families:
+            raise UsageError(unknown("method", family, self.families, "vssbench ls methods"))
+        variants = self.families[family].variants
+        if variant and variant not in variants:
+            known = [f"{family}:{v}" for v in variants]
+            raise UsageError(unknown("method", head, known or [family], "vssbench ls methods"))
+        try:
+            return family, variant, float(tail) if at else None
+        except ValueError as error:
+            raise UsageError(f"{name!r}: after @ comes a number, a scale or a share; got {tail!r}") from error
+
+    def member(self, name: str, bench: Bench) -> Member:
+        """A member by its full name."""
+        family, variant, point = self.parse(name)
+        return self.families[family].member(bench, variant, point)
+
+
+def unknown(what: str, name: str, known: Iterable[str], command: str) -> str:
+    """The message for a name that does not exist: the closest ones, and where to list all."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    guess = f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(names)}"
+    return f"no {what} is called {name!r}{guess} (all: {command})"
+
+
+def plugin_family(name: str, factory: Callable[[Bench], Method]) -> Family:
+    """A family of one, from a user's factory."""
+
+    def member(bench: Bench, variant: str, point: float | None) -> Member:
+        if variant or point is not None:
+            raise UsageError(f"the plugin method {name!r} takes no variant and no point; call it {name}")
+
+        def build(device: torch.device) -> Method:
+            return factory(
+                Bench(
+                    weights=bench.weights,
+                    num_classes=bench.num_classes,
+                    device=device,
+                    residual_means=bench.residual_means,
+                )
+            )
+
+        return Member(name=name, family=name, build=build)
+
+    return Family(name=name, summary="a plugin", members=lambda _: (name,), member=member)

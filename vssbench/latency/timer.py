@@ -1,0 +1,227 @@
+"""How long a method's steps take.
+
+A step's time is what a frame waits: from the decoded frame in memory to its labels on the host, the device
+synchronised on both sides, the method's state carried from the frames before. Every sample is kept;
+statistics are derived.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from vssbench.errors import UsageError
+from vssbench.records import CompressedFrame, Method
+
+MAXIMUM_COLD_PASSES = 3  # passes set aside because a kind of step ran for the first time in them
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedStep:
+    """One timed step.
+
+    Args:
+        position: frames since the I frame that opened the GOP, 0 on the I frame.
+        kind: the kind of work that the method says it did (`Step.kind`).
+        seconds: its time.
+    """
+
+    position: int
+    kind: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTimes:
+    """Every timed step of a method, in the order in which they ran.
+
+    Args:
+        steps: all passes over the frames, one after the other.
+        num_passes: how many passes.
+        num_warmup: steps that ran before, or in passes that were set aside, and are not kept.
+    """
+
+    steps: tuple[TimedStep, ...]
+    num_passes: int
+    num_warmup: int
+
+    @property
+    def by_kind(self) -> dict[str, list[float]]:
+        """Kind of step -> its times in seconds; kinds in the order in which they first ran."""
+        times: dict[str, list[float]] = {}
+        for step in self.steps:
+            times.setdefault(step.kind, []).append(step.seconds)
+        return times
+
+
+def time_steps(
+    method: Method,
+    frames: Sequence[CompressedFrame],
+    *,
+    synchronise: Callable[[], object],
+    clock: Callable[[], float] = time.perf_counter,
+    repeats: int = 3,
+    warmup_frames: int | None = None,
+) -> StepTimes:
+    """Time every step of a method over a run of frames, its state carried from frame to frame.
+
+    The method is reset and run over the warm-up, which is not timed; then `repeats` times reset and timed
+    over all frames. A pass in which some kind of step ran for the first time (RGFS may first refresh in the
+    third GOP) is warm-up for that kind, so it is set aside and run again; after MAXIMUM_COLD_PASSES of those
+    passes are kept as they are, for a method whose kinds never repeat.
+
+    Args:
+        method: the system under test; its steps are timed, its resets are not.
+        frames: whole GOPs, in memory and with the side information that the method needs; the first is an I
+            frame.
+        synchronise: waits until the device is idle; `synchroniser(device)` makes one.
+        clock: seconds; a test passes its own.
+        repeats: passes over the frames, at least 1.
+        warmup_frames: how many frames warm up; by default one GOP.
+
+    Returns:
+        All samples, repeats x len(frames) of them.
+
+    Raises:
+        UsageError: there are no frames, the first is no I frame, or repeats is below 1.
+    """
+    if repeats < 1:
+        raise UsageError(f"repeats must be at least 1, got {repeats}")
+    positions = gop_positions(frames)
+    warmup = frames[: gop_length(frames) if warmup_frames is None else warmup_frames]
+    method.reset()
+    warm = {method.step(frame).kind for frame in warmup}
+    num_warmup, num_cold = len(warmup), 0
+    kept: list[TimedStep] = []
+    while len(kept) < repeats * len(frames):
+        timed = _time_pass(method, frames, positions, synchronise=synchronise, clock=clock)
+        kinds = {step.kind for step in timed}
+        if kinds <= warm or num_cold == MAXIMUM_COLD_PASSES:
+            kept += timed
+        else:
+            num_cold, num_warmup = num_cold + 1, num_warmup + len(timed)
+        warm |= kinds
+    return StepTimes(steps=tuple(kept), num_passes=repeats, num_warmup=num_warmup)
+
+
+def _time_pass(
+    method: Method,
+    frames: Sequence[CompressedFrame],
+    positions: Sequence[int],
+    *,
+    synchronise: Callable[[], object],
+    clock: Callable[[], float],
+) -> list[TimedStep]:
+    """One pass: reset, then each step with the device idle before the clock starts and before it stops."""
+    timed = []
+    method.reset()
+    for frame, position in zip(frames, positions, strict=True):
+        synchronise()
+        start = clock()
+        step = method.step(frame)
+        synchronise()
+        stop = clock()
+        timed.append(TimedStep(position=position, kind=step.kind, seconds=stop - start))
+    return timed
+
+
+def gop_positions(frames: Sequence[CompressedFrame]) -> list[int]:
+    """The distance of each frame to the last I frame, 0 on an I frame.
+
+    Raises:
+        UsageError: there are no frames, or the first is no I frame.
+    """
+    if not frames or frames[0].frame_type != "I":
+        came = f"a first frame of type {frames[0].frame_type}" if frames else "no frames"
+        raise UsageError(f"timing needs whole GOPs, from an I frame on; got {came}")
+    positions: list[int] = []
+    for frame in frames:
+        positions.append(0 if frame.frame_type == "I" else positions[-1] + 1)
+    return positions
+
+
+def gop_length(frames: Sequence[CompressedFrame]) -> int:
+    """Frames from the first I frame to the next, or to the end.
+
+    Raises:
+        UsageError: there are no frames, or the first is no I frame.
+    """
+    positions = gop_positions(frames)
+    return next((index for index, position in enumerate(positions) if index and position == 0), len(positions))
+
+
+def gop_mean(steps: Sequence[TimedStep]) -> float:
+    """Mean time of a frame over a GOP, in seconds: the mean over the positions d = 0..L-1 of the time at d.
+
+    The time at d is the mean over the kinds of step met there, each weighed by its share of the samples at d
+    and given its median at d. Where one kind runs at d, that is the median at d. Where the method chooses by
+    the data (RGFS refreshes on a tenth of the P frames), a plain median would drop the rare and dear kind,
+    and a plain mean would let one interrupted sample into the result.
+
+    Args:
+        steps: the timed steps of whole passes over whole GOPs.
+
+    Raises:
+        UsageError: some position up to the last has no sample.
+    """
+    samples: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for step in steps:
+        samples[step.position][step.kind].append(step.seconds)
+    length = max(samples, default=-1) + 1
+    missing = sorted(set(range(length)) - set(samples))
+    if missing or not length:
+        raise UsageError(f"a GOP mean needs samples at every position, there are none at {missing or 'any'}")
+    return float(np.mean([_mean_of_kinds(samples[position]) for position in range(length)]))
+
+
+def _mean_of_kinds(samples: Mapping[str, Sequence[float]]) -> float:
+    total = sum(len(times) for times in samples.values())
+    return sum(len(times) / total * median(times) for times in samples.values())
+
+
+def median(samples: Sequence[float]) -> float:
+    """The median; of an even number, the mean of the two in the middle. NaN of none."""
+    return quantile(samples, 0.5)
+
+
+def interquartile_range(samples: Sequence[float]) -> float:
+    """The third quartile minus the first, linear between samples. NaN of none."""
+    return quantile(samples, 0.75) - quantile(samples, 0.25)
+
+
+def p90(samples: Sequence[float]) -> float:
+    """The 90th percentile, linear between samples; NaN of none. MLPerf asks for at least 64 samples."""
+    return quantile(samples, 0.9)
+
+
+def quantile(samples: Sequence[float], share: float) -> float:
+    """The quantile at a share of 0..1, linear between samples. NaN of none."""
+    return float(np.quantile(np.asarray(samples, np.float64), share)) if len(samples) else float("nan")
+
+
+def synchroniser(device: torch.device | str) -> Callable[[], None]:
+    """A function that waits until the device has done all that was asked of it.
+
+    On the CPU there is nothing to wait for.
+
+    Raises:
+        UsageError: the device is of a type that cannot be timed here.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        return partial(torch.cuda.synchronize, device)
+    if device.type == "mps":
+        return torch.mps.synchronize
+    if device.type == "cpu":
+        return _nothing_to_wait_for
+    raise UsageError(f"cannot time on the device {device.type!r}; choose cpu or cuda")
+
+
+def _nothing_to_wait_for() -> None:
+    pass

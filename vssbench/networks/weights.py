@@ -1,0 +1,135 @@
+"""Weights on disk: one safetensors file a network, whose header says what it is and how it was trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from vssbench.errors import StoreError, WeightsError
+from vssbench.networks.base import SegmentationNetwork
+from vssbench.networks.zoo import build_network
+
+FORMAT = "vssbench-weights-1"
+SKIPPED = "auxiliary"  # heads that only training uses
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsHeader:
+    """What a weights file says of itself.
+
+    Args:
+        network: a name of `vssbench.networks.zoo`.
+        num_classes: K.
+        width: of the network.
+        scale: of the input it was trained at, 1.0 = full resolution.
+        recipe: everything the training was told, so that it can be run again.
+        final_sha256: of the final layer that an AR-Seg branch shares with its HR network; "" elsewhere.
+    """
+
+    network: str
+    num_classes: int
+    width: float
+    scale: float
+    recipe: dict[str, Any] = field(default_factory=dict)
+    final_sha256: str = ""
+
+
+def save_weights(path: Path, tensors: dict[str, Tensor], header: WeightsHeader) -> None:
+    """Write weights in half precision (batch-norm statistics stay float32), replacing the file atomically.
+
+    Raises: StoreError, when the folder cannot be written.
+    """
+    kept = {
+        key: (value.half() if value.is_floating_point() and "running_" not in key else value).contiguous().cpu()
+        for key, value in tensors.items()
+        if SKIPPED not in key
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        save_file(kept, partial, {"format": FORMAT, "header": json.dumps(asdict(header), sort_keys=True)})
+        partial.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write weights {path}: {error}; choose a folder you may write") from error
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], WeightsHeader]:
+    """Read a weights file.
+
+    Raises: WeightsError, when it is missing, cut short, or no weights file of ours.
+    """
+    if not path.exists():
+        raise WeightsError(
+            f"no weights at {path}; train them with `vssbench train {path.stem}`, or point --weights at them"
+        )
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise WeightsError(f"{path} is not a {FORMAT} file (format: {metadata.get('format')!r}); train it anew")
+            header = WeightsHeader(**json.loads(metadata["header"]))
+            return {key: file.get_tensor(key) for key in file.keys()}, header  # noqa: SIM118 (not a dict)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"cannot read weights {path}: {error}; the file is damaged, copy or train it again"
+        ) from error
+
+
+def load_into(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Copy tensors into a module, all but its training-only heads.
+
+    Raises: WeightsError, when a name or a shape does not fit; it lists the first five.
+    """
+    wanted = {key: value for key, value in module.state_dict().items() if SKIPPED not in key}
+    wrong = [f"{key} (missing)" for key in wanted.keys() - tensors.keys()]
+    wrong += [f"{key} (unknown)" for key in tensors.keys() - wanted.keys()]
+    wrong += [
+        f"{key} (shape {tuple(tensors[key].shape)}, network has {tuple(wanted[key].shape)})"
+        for key in wanted.keys() & tensors.keys()
+        if tensors[key].shape != wanted[key].shape
+    ]
+    if wrong:
+        listed = ", ".join(sorted(wrong)[:5])
+        raise WeightsError(
+            f"{path} does not fit the network in {len(wrong)} tensors: {listed}; use weights made for it"
+        )
+    module.load_state_dict(tensors, strict=False)
+
+
+def load_network(path: Path, *, num_classes: int, device: torch.device) -> tuple[SegmentationNetwork, WeightsHeader]:
+    """Build the network a weights file is for, in evaluation mode.
+
+    Raises: WeightsError, when the file is unusable or has another number of classes.
+    """
+    tensors, header = read_weights(path)
+    if header.num_classes != num_classes:
+        raise WeightsError(
+            f"{path} tells {header.num_classes} classes apart, the data set has {num_classes}; "
+            "use weights trained on it"
+        )
+    network = build_network(header.network, num_classes=num_classes, width=header.width)
+    load_into(network, tensors, path)
+    return network.to(device).eval(), header
+
+
+def tensors_sha256(tensors: dict[str, Tensor]) -> str:
+    """Identify tensors by content, after the half-precision rounding that `save_weights` does."""
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        digest.update(key.encode())
+        digest.update(tensors[key].detach().half().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Identify a file by content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,87 @@
+"""What the store holds: cells, and for each its tested frames, its cost and its latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Status = Literal["pending", "running", "done", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=True)
+class Cell:
+    """One method under one condition: a row of the tables.
+
+    Args:
+        key: `store_schema.condition_key(condition)`; two runs of one key are the same measurement.
+        method: full name, "arseg@0.5".
+        family: "arseg".
+        curves: the names of the curves this point lies on; empty for a method that is a single point.
+        point: position on the curve (a scale, a share of frames); None where there is none.
+        point_label: the point as figures write it, "0.5x", "10 %"; empty: the bare number.
+        dataset: name of the data set.
+        split: "val".
+        network: name of the image network.
+        codec: "h264", "mpeg4", "hevc".
+        gop_length: L, frames from one key frame to the next.
+        bitrate_kbps: None where the codec chose it.
+        protocol: how the tested frames were placed in GOPs.
+        class_names: of the K classes, in order; empty where unknown.
+        partial: True where a limit left out a part of the split.
+        condition: everything that was chosen, weights and code version included.
+    """
+
+    key: str
+    method: str
+    family: str
+    curves: tuple[str, ...] = ()
+    point: float | None = None
+    point_label: str = ""
+    dataset: str
+    split: str
+    network: str
+    codec: str
+    gop_length: int
+    bitrate_kbps: float | None = None
+    protocol: str = ""
+    class_names: tuple[str, ...] = ()
+    partial: bool = False
+    condition: Mapping[str, Any] = field(default_factory=dict)
+
+
+class FrameRow(NamedTuple):
+    """One tested frame: `confusion` is (K, K) int64, rows true."""
+
+    clip: str
+    frame: int
+    distance: int
+    kind: str
+    confusion: NDArray[np.int64]
+
+
+class Cost(NamedTuple):
+    """Executed multiply-adds of one kind of frame by kind of operator, and calls that have no formula."""
+
+    macs: dict[str, int]
+    uncounted: dict[str, int]
+
+
+class LatencySample(NamedTuple):
+    """One timed step: distance to the key frame, kind of work, seconds."""
+
+    distance: int
+    kind: str
+    seconds: float
+
+
+class Latency(NamedTuple):
+    """Every timed step of a cell, and where it was timed."""
+
+    samples: list[LatencySample]
+    environment: dict[str, Any]
+    peak_memory_bytes: int | None
+    peak_memory_kind: str | None

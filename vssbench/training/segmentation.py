@@ -1,0 +1,34 @@
+"""Training a per-frame network at one input scale: AR-Seg's first stage, and every constant-resolution baseline."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vssbench.networks.base import SegmentationNetwork
+from vssbench.ops.resize import resize, scaled_size
+from vssbench.training.loop import Batch, Loss
+from vssbench.training.losses import SegmentationLoss
+
+AUXILIARY_WEIGHT = {"BiSeNet18": 1.0, "PSPNet18Cityscapes": 0.4}  # released AR-Seg, model by model
+
+
+def segmentation_loss(network: SegmentationNetwork, *, scale: float, criterion: SegmentationLoss) -> Loss:
+    """The loss of a network that sees its input at `scale` and is judged at full resolution.
+
+    Args:
+        scale: of the input; the label keeps its size (AR-Seg trains its low-resolution baselines so).
+        criterion: on the main and on the auxiliary logits, the latter with the weight of the released program.
+    """
+    weight = AUXILIARY_WEIGHT.get(type(network).__name__, 0.0)
+
+    def loss(batch: Batch, step: int) -> Tensor:
+        del step
+        images = batch.images[:, -1]
+        small = resize(images, scaled_size((images.shape[-2], images.shape[-1]), scale))
+        features, auxiliary = network.training_outputs(small)
+        value = criterion(network.classify(features), batch.label)
+        for logits in auxiliary:
+            value = value + weight * criterion(logits, batch.label)
+        return value
+
+    return loss
