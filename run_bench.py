@@ -69,6 +69,7 @@ def constant(bench: Bench, _variant: str, point: float | None) -> Member:
         build=build,
         curves=("constant",),
         point=scale,
+        point_label=f"{scale:g}x",
         network=network_name(header),
         weights={path.name: file_sha256(path)},
     )
@@ -91,6 +92,7 @@ def arseg(bench: Bench, variant: str, point: float | None) -> Member:
         build=build,
         curves=(head,),
         point=scale,
+        point_label=f"{scale:g}x",
         network=network_name(header),
         weights={p.name: file_sha256(p) for p in (path, high)},
     )
@@ -129,6 +131,7 @@ def taplab(bench: Bench, variant: str, point: float | None) -> Member:
         build=build,
         curves=("taplab:ffw+rgc+rgfs" if with_region else "taplab:ffw+rgfs",),
         point=share or 0.0,
+        point_label=f"{100 * (share or 0.0):g} %",
         network=network_name(header),
         weights={path.name: file_sha256(path)},
         calibration=calibration,

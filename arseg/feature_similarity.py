@@ -12,7 +12,7 @@ from arseg.model import ARSegNetwork
 from vssbench.errors import ShapeError
 from vssbench.ops.resize import resize
 from vssbench.training.loop import Batch, Loss
-from vssbench.training.losses import SegmentationLoss
+from vssbench.training.losses import SegmentationLoss, on_label_grid
 
 
 def feature_similarity_loss(aggregated: Tensor, target: Tensor) -> Tensor:
@@ -27,7 +27,9 @@ def feature_similarity_loss(aggregated: Tensor, target: Tensor) -> Tensor:
     return functional.mse_loss(aggregated, target.detach())
 
 
-def fst_loss(network: ARSegNetwork, *, criterion: SegmentationLoss, unfused_steps: int = 0) -> Loss:
+def fst_loss(
+    network: ARSegNetwork, *, criterion: SegmentationLoss, unfused_steps: int = 0, label_stride: int = 1
+) -> Loss:
     """The loss of the low-resolution branch: segmentation plus feature similarity (AR-Seg, Eq. 5).
 
     Args:
@@ -35,6 +37,7 @@ def fst_loss(network: ARSegNetwork, *, criterion: SegmentationLoss, unfused_step
         criterion: the segmentation loss; cross entropy in the paper.
         unfused_steps: train the branch alone, its features only upsampled, for so many steps first. The paper has
             no such phase; the released program spends half of its CamVid epochs so (`--stage1_epoch`).
+        label_stride: see `losses.on_label_grid`.
     """
 
     def loss(batch: Batch, step: int) -> Tensor:
@@ -53,7 +56,14 @@ def fst_loss(network: ARSegNetwork, *, criterion: SegmentationLoss, unfused_step
                 flow = flow_on_grid(batch.flow_px, size)
                 aggregated = cast(Tensor, network.creff(key_features, features, flow))
             logits = network.high.classify(aggregated)
-            return criterion(logits, batch.label) + feature_similarity_loss(aggregated, target)
+            thinned = on_label_grid(
+                logits,
+                batch.label,
+                stride=label_stride,
+                phase=step,
+                align_corners=network.convention.align_corners,
+            )
+            return criterion(*thinned) + feature_similarity_loss(aggregated, target)
 
     return loss
 

@@ -30,7 +30,7 @@ class ARSegNetwork(nn.Module):
         super().__init__()
         self.scale = scale
         self.convention = convention
-        self.low = copy.deepcopy(high)
+        self.low = copy.deepcopy(high).requires_grad_(True)  # high may be frozen already, by another branch
         self.high = high.requires_grad_(False)
         self.low.final = self.high.final
         self.creff = CReFF(high.feature_channels, window=window, convention=convention)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
+from arseg.creff import CONVENTIONS
 from vssbench.codec.encode import EncodeSettings
 from vssbench.errors import UsageError
+from vssbench.networks.zoo import NETWORKS
 from vssbench.training.augment import Augmentation
 from vssbench.training.loop import Schedule
 from vssbench.training.losses import LOSSES
@@ -23,13 +27,17 @@ class Recipe:
         members: the weights to make, in order; "constant@1.0" is what all others start from.
         network, width: of `vssbench.networks.zoo`.
         criterion: "ce" or "ohem" (`vssbench.training.losses`).
+        label_stride: the loss falls on every so many pixels of each axis (`losses.on_label_grid`).
         every: train on each `every`-th annotated frame of a video; for pairs, frames between two labelled ones.
         high: schedule of the full-resolution network, from random weights.
         constant: schedule of the constant-resolution networks below 1.0, from the full-resolution weights.
         arseg: schedule of the AR-Seg branches, from the full-resolution weights.
         unfused_steps: of AR-Seg, see `arseg.feature_similarity.fst_loss`.
         convention: of AR-Seg, "paper" or "release".
-        encoding: of the streams that the pairs' vectors come from; None bitrate: see `clips.default_bitrate_kbps`.
+        encoding: of the streams that the pairs' vectors come from; None bitrate: see `clips.default_bitrate_kbps`;
+            the frame rate is the videos'.
+
+    Raises: UsageError, when a name is unknown or a number out of range.
     """
 
     dataset: str
@@ -37,6 +45,7 @@ class Recipe:
     network: str = "bisenet18"
     width: float = 1.0
     criterion: str = "ce"
+    label_stride: int = 1
     every: int = 1
     high: Schedule
     constant: Schedule
@@ -44,6 +53,17 @@ class Recipe:
     unfused_steps: int = 0
     convention: str = "paper"
     encoding: EncodeSettings = field(default_factory=lambda: EncodeSettings(codec="h264"))
+
+    def __post_init__(self) -> None:
+        known: dict[str, Iterable[str]] = {"network": NETWORKS, "criterion": LOSSES, "convention": CONVENTIONS}
+        for name, names in known.items():
+            if getattr(self, name) not in names:
+                raise UsageError(f"{name} must be one of {', '.join(names)}, got {getattr(self, name)!r}")
+        for name, least in (("label_stride", 1), ("every", 1), ("unfused_steps", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 < self.width < float("inf"):
+            raise UsageError(f"width must be positive, got {self.width}")
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -55,15 +75,19 @@ def read_recipe(path: Path) -> Recipe:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the recipe {path}: {error}") from error
-    shared = table.pop("schedule", {})
-    augmentation = _record(Augmentation, table.pop("augmentation", {}), path, "augmentation")
-    for stage in ("high", "constant", "arseg"):
-        keys = {**shared, **table.get(stage, {}), "augmentation": augmentation}
+    stages = ("high", "constant", "arseg")
+    parts = {name: table.pop(name, {}) for name in ("schedule", "augmentation", *stages, "encoding")}
+    for name, part in parts.items():
+        if not isinstance(part, dict):
+            raise UsageError(f"{path}: {name} must be a table, [{name}], got {part!r}")
+    if "fps" in parts["encoding"]:
+        raise UsageError(f"{path}: fps in encoding; leave it out, the frame rate is the videos'")
+    augmentation = _record(Augmentation, parts["augmentation"], path, "augmentation")
+    for stage in stages:
+        keys = {**parts["schedule"], **parts[stage], "augmentation": augmentation}
         table[stage] = _record(Schedule, keys, path, stage)
-    table["encoding"] = _record(EncodeSettings, {"codec": "h264", **table.get("encoding", {})}, path, "encoding")
+    table["encoding"] = _record(EncodeSettings, {"codec": "h264", **parts["encoding"]}, path, "encoding")
     recipe: Recipe = _record(Recipe, table, path, "the top level")
-    if recipe.criterion not in LOSSES:
-        raise UsageError(f"{path}: criterion must be one of {', '.join(LOSSES)}, got {recipe.criterion!r}")
     return recipe
 
 
@@ -74,7 +98,27 @@ def _record(record: type, keys: dict[str, Any], path: Path, where: str) -> Any:
     if unknown:
         raise UsageError(f"{path}: unknown {', '.join(unknown)} in {where}; it takes {', '.join(sorted(known))}")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in keys.items()}
+    hints = get_type_hints(record)
+    for key, value in values.items():
+        if not _fits(value, hints[key]):
+            wanted = getattr(hints[key], "__name__", hints[key])
+            raise UsageError(f"{path}: {key} in {where} must be of the type {wanted}, got {value!r}")
     try:
         return record(**values)
-    except TypeError as error:
+    except (TypeError, UsageError) as error:
         raise UsageError(f"{path}: {where}: {error}") from error
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether a value is of a record's type; a whole number does for a float, a truth value for neither."""
+    if get_origin(hint) is UnionType:
+        return any(_fits(value, part) for part in get_args(hint))
+    if get_origin(hint) is tuple:
+        if not isinstance(value, tuple):
+            return False
+        items = get_args(hint)
+        items = items[:1] * len(value) if items[-1] is Ellipsis else items
+        return len(value) == len(items) and all(map(_fits, value, items))
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, (int, float) if hint is float else hint)

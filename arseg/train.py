@@ -40,6 +40,8 @@ def parse_member(member: str) -> tuple[str, float]:
         scale = float("nan")
     if family not in ("constant", "arseg") or not 0 < scale <= 1:
         raise UsageError(f"cannot train {member!r}; weights are called constant@SCALE or arseg@SCALE, 0 < SCALE <= 1")
+    if point != str(scale):  # a run would not find them under another name
+        raise UsageError(f"cannot train {member!r}; call it {family}@{scale}")
     return family, scale
 
 
@@ -131,7 +133,9 @@ class Trainer:
             network, _ = load_network(self.path(HIGH), num_classes=self._num_classes, device=self._device)
             schedule = recipe.constant
         network = network.to(self._device, memory_format=torch.channels_last)
-        loss = segmentation_loss(network, scale=scale, criterion=LOSSES[recipe.criterion])
+        loss = segmentation_loss(
+            network, scale=scale, criterion=LOSSES[recipe.criterion], label_stride=recipe.label_stride
+        )
         self._run(member, network, loss, self._labelled_frames(), schedule)
         save_weights(self.path(member), network.state_dict(), self._header(member, scale))
 
@@ -141,7 +145,12 @@ class Trainer:
         high, _ = load_network(self.path(HIGH), num_classes=self._num_classes, device=self._device)
         network = ARSegNetwork(high, scale=scale, convention=CONVENTIONS[recipe.convention])
         network = network.to(self._device, memory_format=torch.channels_last)
-        loss = fst_loss(network, criterion=LOSSES[recipe.criterion], unfused_steps=recipe.unfused_steps)
+        loss = fst_loss(
+            network,
+            criterion=LOSSES[recipe.criterion],
+            unfused_steps=recipe.unfused_steps,
+            label_stride=recipe.label_stride,
+        )
         self._run(member, network, loss, self._key_frame_pairs(), recipe.arseg)
         final = tensors_sha256(network.high.final.state_dict())
         save_weights(self.path(member), network.branch_tensors(), self._header(member, scale, final))
@@ -154,13 +163,9 @@ class Trainer:
     def _key_frame_pairs(self) -> KeyFramePairs:
         if self._pairs is None:
             first = self._videos[0]
-            settings = self._recipe.encoding
-            if settings.bitrate_kbps is None:
-                rate = default_bitrate_kbps(first.size, first.fps)
-                settings = dataclasses.replace(settings, bitrate_kbps=rate, fps=first.fps)
-            self._pairs = KeyFramePairs(
-                self._videos, settings=settings, cache=self._cache, every=max(1, self._recipe.every)
-            )
+            rate = self._recipe.encoding.bitrate_kbps or default_bitrate_kbps(first.size, first.fps)
+            settings = dataclasses.replace(self._recipe.encoding, bitrate_kbps=rate, fps=first.fps)
+            self._pairs = KeyFramePairs(self._videos, settings=settings, cache=self._cache, every=self._recipe.every)
         return self._pairs
 
     def _header(self, member: str, scale: float, final_sha256: str = "") -> WeightsHeader:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ SAVE: dict[str, dict[str, Any]] = {
 }
 
 
+def style() -> AbstractContextManager[None]:
+    """Matplotlib's defaults and STYLE, whatever was set before, for as long as the `with` block lasts."""
+    return matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE})
+
+
 def write_figures(frame: pd.DataFrame, folder: Path) -> list[Path]:
     """Draw both figures of every setting, each as SVG, PDF and PNG.
 
@@ -72,7 +78,7 @@ def write_figures(frame: pd.DataFrame, folder: Path) -> list[Path]:
         StoreError: the folder cannot be written.
     """
     written = []
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
+    with style():
         for suffix, setting, rows in _named_settings(frame):
             for name, draw in (("accuracy_cost", accuracy_cost), ("accuracy_distance", accuracy_distance)):
                 figure = draw(setting, rows)

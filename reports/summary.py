@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Collection, Mapping
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reports.curves import SETTING, add_curve_differences, in_table_order
+from vssbench.latency.statistics import TimedStep, gop_mean
 from vssbench.metrics.confusion import iou_per_class
 from vssbench.metrics.distance import mean_over_distance, miou_by_distance, pooled
 from vssbench.store import Cell, Cost, Latency, Store
@@ -191,7 +191,7 @@ def _uncounted(costs: Mapping[str, Cost]) -> str:
 
 
 def _latency_columns(latency: Latency | None, gop_length: int) -> dict[str, Any]:
-    """Milliseconds: `latency_of_<kind>_ms` median of a kind, `latency_gop_ms` mean over d of the mean at d.
+    """Milliseconds: `latency_of_<kind>_ms` median of a kind, `latency_gop_ms` as `gop_mean` has it.
 
     `latency_key_ms` is the median at d = 0, `latency_nonkey_ms` at d > 0; `latency_p50_ms`, `p90` and `p99`
     are of all `latency_n` samples, the latter two NaN below 10 and 100 of them. `latency_note` says what
@@ -200,6 +200,7 @@ def _latency_columns(latency: Latency | None, gop_length: int) -> dict[str, Any]
     if latency is None:
         return {"latency_n": 0}
     ms = [(distance, kind, 1000 * seconds) for distance, kind, seconds in latency.samples]
+    steps = [TimedStep(position=d, kind=kind, seconds=seconds) for d, kind, seconds in latency.samples]
     at = [[value for d, _, value in ms if d == distance] for distance in range(gop_length)]
     untimed = [distance for distance, values in enumerate(at) if not values]
     everything = [value for _, _, value in ms]
@@ -210,7 +211,7 @@ def _latency_columns(latency: Latency | None, gop_length: int) -> dict[str, Any]
         "latency_n": len(ms),
         "latency_key_ms": _percentile([value for d, _, value in ms if d == 0], 50),
         "latency_nonkey_ms": _percentile([value for d, _, value in ms if d > 0], 50),
-        "latency_gop_ms": NAN if untimed else fmean(fmean(values) for values in at),
+        "latency_gop_ms": NAN if untimed else 1000 * gop_mean(steps),
         **{f"latency_p{p}_ms": _percentile(everything, p) for p in (50, 90, 99)},
         "peak_memory_mib": NAN if peak is None else peak / 2**20,
         "peak_memory_kind": latency.peak_memory_kind or "",

@@ -35,7 +35,7 @@ class ProgressBar:
         self._clock = clock
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._stage, self._total, self._done = "", 0, 0
+        self._stage, self._total, self._done, self._before = "", 0, 0, 0
         self._began = self._last_line = clock()
 
     def __enter__(self) -> ProgressBar:
@@ -59,12 +59,12 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.stop()
 
-    def begin(self, stage: str, total: int) -> None:
-        """A stage of `total` units begins."""
-        self._stage, self._total, self._done = stage, total, 0
+    def begin(self, stage: str, total: int, *, done: int = 0) -> None:
+        """A stage of `total` units begins, `done` of them finished by an earlier run."""
+        self._stage, self._total, self._done, self._before = stage, total, done, done
         self._began = self._last_line = self._clock()
         if self._bar is not None:
-            self._task = self._bar.add_task(stage, total=total, note="")
+            self._task = self._bar.add_task(stage, total=total, completed=done, note="")
         elif not self._quiet:
             self._console.print(f"{stage}: {total} steps", highlight=False)
 
@@ -77,7 +77,7 @@ class ProgressBar:
         now = self._clock()
         if not self._quiet and now - self._last_line >= LINE_EVERY_S:
             self._last_line = now
-            left = (now - self._began) / max(1, self._done) * (self._total - self._done)
+            left = (now - self._began) / max(1, self._done - self._before) * (self._total - self._done)
             self._console.print(
                 f"{self._stage}: {self._done}/{self._total}, about {left:.0f} s left {note}".rstrip(),
                 highlight=False,

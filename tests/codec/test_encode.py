@@ -201,13 +201,13 @@ def test_a_source_that_fails_leaves_no_file(tmp_path):
 
 def test_an_encoder_that_fails_is_named(tmp_path):
     # MPEG-4 Part 2 cannot count time finer than 1/65535 s.
-    with pytest.raises(BitstreamError, match="codec='mpeg4'.*failed at frame 0"):
+    with pytest.raises(BitstreamError, match=r"codec='mpeg4'.*failed at frame 0"):
         encode(moving_pattern(2), tmp_path / "v.mp4", settings=settings_for("mpeg4", fps=1e6))
     assert not (tmp_path / "v.mp4").exists()
 
 
 def test_paths_that_cannot_be_written_are_refused(tmp_path):
-    with pytest.raises(UsageError, match="cannot write .*missing"):
+    with pytest.raises(UsageError, match=r"cannot write .*missing"):
         encode(moving_pattern(2), tmp_path / "missing" / "v.mp4", settings=settings_for("mpeg4"))
     with pytest.raises(UsageError, match=r"written as \.mp4 or \.mkv, got 'v\.gif'"):
         encode(moving_pattern(2), tmp_path / "v.gif", settings=settings_for("mpeg4"))

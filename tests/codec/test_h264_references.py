@@ -35,6 +35,7 @@ def written(path, params, *, b_frames=0, options=None, num_frames=8, **keywords)
         "ref=1:weightp=0:bframes=3:b-adapt=0:b-pyramid=none:weightb=0",
         "ref=1:weightp=0:bframes=2:b-adapt=0:b-pyramid=none:weightb=1:direct=temporal",
         "ref=1:weightp=0:bframes=0:aud=1:repeat-headers=1",
+        "ref=1:weightp=0:bframes=0:fake-interlaced=1",  # may hold fields, but does not
     ],
 )
 def test_one_reference_a_direction_is_accepted(tmp_path, params):
@@ -50,7 +51,6 @@ def test_one_reference_a_direction_is_accepted(tmp_path, params):
         ("ref=3:weightp=0:bframes=0", "references a direction"),
         ("ref=1:weightp=0:bframes=3:b-adapt=0:b-pyramid=strict", "b-pyramid|references a direction"),
         ("ref=1:weightp=0:bframes=0:interlaced=1", "interlaced"),
-        ("ref=1:weightp=0:bframes=0:fake-interlaced=1", "interlaced"),
     ],
 )
 def test_what_leaves_the_reference_open_is_refused(tmp_path, params, message):
@@ -96,16 +96,12 @@ def test_annex_b_and_length_prefixed_streams_read_alike(tmp_path):
 
 def test_a_picture_cropped_at_its_left_is_refused(tmp_path):
     encode(moving_pattern(3), tmp_path / "v.mp4", settings=EncodeSettings(codec="h264"))
-    remux(tmp_path / "v.mp4", tmp_path / "v.h264", container_format="h264")
-    with av.open(str(tmp_path / "v.h264")) as given:
-        crop = BitStreamFilterContext("h264_metadata=crop_left=16", given.streams.video[0])
-        data = b"".join(
-            bytes(cropped)
-            for packet in given.demux(video=0)
-            for cropped in crop.filter(packet if packet.size else None)
-        )
+    filters = "h264_mp4toannexb,h264_metadata=crop_left=16"
+    with av.open(str(tmp_path / "v.mp4")) as given:
+        crop = BitStreamFilterContext(filters, given.streams.video[0])
+        packets = [packet if packet.size else None for packet in given.demux(video=0)]
+        data = b"".join(bytes(cropped) for packet in packets for cropped in crop.filter(packet))
     (tmp_path / "cropped.h264").write_bytes(data)
-    assert next(decode(tmp_path / "cropped.h264")).rgb.shape[1] < 128
     with pytest.raises(BitstreamError, match="cropped at its left or top"):
         list(decode(tmp_path / "cropped.h264", motion=True))
 
@@ -115,7 +111,7 @@ def test_packets_without_a_picture_are_refused(tmp_path, packet):
     encode(moving_pattern(1), tmp_path / "v.mp4", settings=EncodeSettings(codec="h264"))
     with av.open(str(tmp_path / "v.mp4")) as container:
         references = H264References(container.streams.video[0].codec_context.extradata)
-    with pytest.raises(BitstreamError, match="holds no picture|cut short"):
+    with pytest.raises(BitstreamError, match=r"holds no picture|cut short"):
         references.read(packet)
 
 

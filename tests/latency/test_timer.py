@@ -6,16 +6,11 @@ import pytest
 import torch
 
 from vssbench.errors import UsageError
+from vssbench.latency.statistics import TimedStep, gop_mean, interquartile_range, median, p90, quantile
 from vssbench.latency.timer import (
     MAXIMUM_COLD_PASSES,
-    TimedStep,
     gop_length,
-    gop_mean,
     gop_positions,
-    interquartile_range,
-    median,
-    p90,
-    quantile,
     synchroniser,
     time_steps,
 )

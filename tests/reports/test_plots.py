@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from reports.curves import settings
 from reports.label_placement import Label, place_labels
-from reports.plots import SAVE, accuracy_cost, accuracy_distance, write_figures
+from reports.plots import SAVE, accuracy_cost, accuracy_distance, style, write_figures
 from reports.summary import summarise
 from vssbench.errors import StoreError
 
@@ -40,7 +40,8 @@ def whole(tmp_path_factory):
 
 def draw(function, frame):
     ((setting, rows),) = settings(frame)
-    return function(setting, rows)
+    with style():
+        return function(setting, rows)
 
 
 def labelled(axes):

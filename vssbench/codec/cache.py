@@ -7,13 +7,14 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import av
 
 from vssbench.codec.encode import EncodeSettings, encode
-from vssbench.errors import BitstreamError, StoreError, UsageError
+from vssbench.errors import BitstreamError, StoreError
 from vssbench.records import Rgb
 
 CACHE_VERSION = 1  # raise it when `encode` writes another stream for the same settings
@@ -36,13 +37,11 @@ class EncodeCache:
         self._folder = Path(folder)
         self.num_encoded = 0  # videos made
         self.num_found = 0  # videos that were there already
-        try:
+        with self._writing():
             self._folder.mkdir(parents=True, exist_ok=True)
             trial = self._temporary_path(".txt")
             trial.touch()
             trial.unlink()
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def get(self, content_key: str, start: int, stop: int, settings: EncodeSettings, read_frames: ReadFrames) -> Path:
         """The path of the encoded frames start..stop-1.
@@ -63,12 +62,11 @@ class EncodeCache:
             return found
         temporary = self._temporary_path(".mp4")
         try:
+            with self._writing():
+                temporary.touch()
             encode(_exactly(read_frames(start, stop), stop - start), temporary, settings=settings)
-            return self._keep(temporary, record_path, identity)
-        except UsageError as error:
-            raise self._unwritable(error) from error
-        except OSError as error:
-            raise self._unwritable(error) from error
+            with self._writing():
+                return self._keep(temporary, record_path, identity)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -87,8 +85,14 @@ class EncodeCache:
     def _temporary_path(self, suffix: str) -> Path:
         return self._folder / f".partial-{os.getpid()}-{secrets.token_hex(4)}{suffix}"
 
-    def _unwritable(self, error: Exception) -> StoreError:
-        return StoreError(f"cannot write the cache of encoded videos in {self._folder}: {error}; choose another folder")
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"cannot write the cache of encoded videos in {self._folder}: {error}; choose another folder"
+            ) from error
 
 
 def _identity(content_key: str, start: int, stop: int, settings: EncodeSettings) -> dict[str, Any]:
@@ -113,9 +117,9 @@ def _good_entry(record_path: Path) -> Path | None:
         record = json.loads(record_path.read_text())
         video = record_path.parent / record["video"]
         data = video.read_bytes()
+        is_good = len(data) == record["size_bytes"] and _digest(data) == record["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    is_good = len(data) == record["size_bytes"] and _digest(data) == record["sha256"]
     return video if is_good else None
 
 

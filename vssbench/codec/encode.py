@@ -45,7 +45,8 @@ class EncodeSettings:
             28).
         preset: of x264 and x265; None: "medium". MPEG-4 has none.
         fps: frames per second.
-        b_frames: B frames between reference frames; 0 gives I and P alone.
+        b_frames: B frames between reference frames; 0 gives I and P alone. Their vectors can be read in "h264"
+            only (see `decode`).
     Raises: UsageError, when a value is unknown or out of range.
     """
 
@@ -63,7 +64,7 @@ class EncodeSettings:
         if self.preset is not None:
             _require_known("preset", self.preset, _PRESETS)
         for name, value, least in (("gop_length", self.gop_length, 1), ("b_frames", self.b_frames, 0)):
-            if value < least or value != int(value):
+            if not isinstance(value, int) or value < least:
                 raise UsageError(f"{name} must be a whole number of at least {least}, got {value!r}")
         if self.b_frames > 16:
             raise UsageError(f"b_frames must be at most 16, the codecs' limit, got {self.b_frames}")

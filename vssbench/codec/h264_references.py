@@ -210,10 +210,16 @@ def _require_single_references(
 
 
 def _require_default_marking(bits: _Bits, is_idr: bool) -> None:
+    """Refuse marks that take the previous reference picture, or give one an explicit place."""
     if is_idr:
         bits.flag()  # no_output_of_prior_pics_flag
-    if bits.flag():  # long_term_reference_flag or adaptive_ref_pic_marking_mode_flag
-        raise BitstreamError("reference pictures are marked by explicit commands: which one a vector means is not told")
+    if not bits.flag():  # long_term_reference_flag or adaptive_ref_pic_marking_mode_flag
+        return
+    command = 0 if is_idr else bits.unsigned()
+    while command == 1 and bits.unsigned() > 0:  # drops a reference older than the previous one, as open GOPs do
+        command = bits.unsigned()
+    if is_idr or command != 0:
+        raise BitstreamError("references are marked by explicit commands: which one a vector means is not told")
 
 
 def _skip_picture_order_count(bits: _Bits, sequence: _SequenceParameters, parameters: _PictureParameters) -> None:
@@ -322,7 +328,10 @@ def _avcc_parameter_sets(extradata: bytes) -> Iterator[bytes]:
         position += 1
         for _ in range(count):
             length = int.from_bytes(extradata[position : position + 2], "big")
-            yield extradata[position + 2 : position + 2 + length]
+            nal = extradata[position + 2 : position + 2 + length]
+            if not nal or len(nal) < length:
+                raise BitstreamError("the H.264 parameter sets are cut short")
+            yield nal
             position += 2 + length
 
 
@@ -338,6 +347,7 @@ def _split_lengths(packet: bytes, length_bytes: int) -> Iterator[bytes]:
 
 def _split_start_codes(packet: bytes) -> Iterator[bytes]:
     starts = [match.end() for match in _START_CODE.finditer(packet)]
-    for start, end in zip(starts, [*(start - 3 for start in starts[1:]), len(packet)], strict=True):
+    ends = [start - 3 for start in starts[1:]] + [len(packet)]
+    for start, end in zip(starts, ends, strict=False):  # without a start code there is one end and no start
         if end > start:
             yield packet[start:end]

@@ -49,8 +49,9 @@ class _Steps:
         def report(done: int, total: int, loss: float, seconds: float) -> None:
             nonlocal last
             if last is None:
-                self._bar.begin(member, total)
-            self._bar.advance(done - (last or 0), note=f"loss {loss:.3f}, {seconds:.2f} s a step")
+                last = done - 1
+                self._bar.begin(member, total, done=last)
+            self._bar.advance(done - last, note=f"loss {loss:.3f}, {seconds:.2f} s a step")
             last = done
 
         return report

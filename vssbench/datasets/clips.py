@@ -49,9 +49,15 @@ def cuts(
         num_frames: of the video.
         gop_length: L.
 
-    Raises: DatasetError, when no frame can be tested; UsageError, on an unknown protocol.
+    Raises: DatasetError, when no frame can be tested, or one lies outside the video; UsageError, on an unknown
+        protocol.
     """
     frames = sorted(annotated)
+    if frames and not 0 <= frames[0] <= frames[-1] < num_frames:
+        raise DatasetError(
+            f"frames {frames[0]}..{frames[-1]} are annotated, but the video has {num_frames} frames, from 0 on; check "
+            "the data with `vssbench data verify`"
+        )
     if protocol == "single-stream":
         if not frames:
             raise DatasetError("no annotated frame to test; check the data with `vssbench data verify`")
@@ -111,9 +117,7 @@ class SideInformation:
         wanted = frozenset(needs)
         unknown = wanted - {"motion", "motion_to_key", "residual"}
         if unknown:
-            raise UsageError(
-                f"a method needs {sorted(unknown)}; there are motion, motion_to_key and residual"
-            )
+            raise UsageError(f"a method needs {sorted(unknown)}; there are motion, motion_to_key and residual")
         return cls(
             motion="motion" in wanted,
             trace=trace if "motion_to_key" in wanted else None,
@@ -135,8 +139,8 @@ def default_bitrate_kbps(size: tuple[int, int], fps: float) -> float:
     """AR-Seg's 3 Mbps for 720x960 at 30 frames/s, carried to other sizes and rates by (pixels a second) ** 0.75.
 
     The exponent is the usual rule of thumb for equal quality; it gives 4.5 Mbps for Cityscapes (the paper: 5) and
-    630 kbps for 360x480 at 15 frames/s. Rounded to 10 kbps. 1 kbps = 1000 bit/s.
+    630 kbps for 360x480 at 15 frames/s. Rounded to 10 kbps, and at least that. 1 kbps = 1000 bit/s.
     """
     pixels_a_second = size[0] * size[1] * fps
     reference = 720 * 960 * 30
-    return float(round(3000 * (pixels_a_second / reference) ** 0.75, -1))
+    return max(10.0, float(round(3000 * (pixels_a_second / reference) ** 0.75, -1)))

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from vssbench.errors import StoreError, WeightsError
@@ -45,6 +45,8 @@ class WeightsHeader:
 def save_weights(path: Path, tensors: dict[str, Tensor], header: WeightsHeader) -> None:
     """Write weights in half precision (batch-norm statistics stay float32), replacing the file atomically.
 
+    The same weights and header give the same bytes.
+
     Raises: StoreError, when the folder cannot be written.
     """
     kept = {
@@ -55,10 +57,19 @@ def save_weights(path: Path, tensors: dict[str, Tensor], header: WeightsHeader) 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        save_file(kept, partial, {"format": FORMAT, "header": json.dumps(asdict(header), sort_keys=True)})
+        metadata = {"format": FORMAT, "header": json.dumps(asdict(header), sort_keys=True)}
+        partial.write_bytes(_with_sorted_header(save(kept, metadata)))
         partial.replace(path)
     except OSError as error:
         raise StoreError(f"cannot write weights {path}: {error}; choose a folder you may write") from error
+
+
+def _with_sorted_header(data: bytes) -> bytes:
+    """A safetensors file with its header in a fixed order; the library writes the metadata in a random one."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the tensors start at a multiple of 8
+    return len(header).to_bytes(8, "little") + header + data[start:]
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], WeightsHeader]:
@@ -77,7 +88,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], WeightsHeader]:
                 raise WeightsError(f"{path} is not a {FORMAT} file (format: {metadata.get('format')!r}); train it anew")
             header = WeightsHeader(**json.loads(metadata["header"]))
             return {key: file.get_tensor(key) for key in file.keys()}, header  # noqa: SIM118 (not a dict)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(
             f"cannot read weights {path}: {error}; the file is damaged, copy or train it again"
         ) from error

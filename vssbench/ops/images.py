@@ -34,12 +34,12 @@ def to_tensor(rgb: Rgb, *, device: torch.device | str) -> Tensor:
 
 
 def labels_from_logits(logits: Tensor, *, size: tuple[int, int]) -> LabelMap:
-    """The class of every pixel of the frame: logits resized bilinearly, then the first largest class.
+    """The class of every pixel of the frame: logits resized bilinearly, then the class of the largest.
 
     From a GPU one array comes back, the labels with a byte that says whether a NaN was met.
 
     Args:
-        logits: (1, K, h, w), K at most 255.
+        logits: (1, K, h, w), K at most 255; half types are resized in float32.
         size: (height, width) of the frame.
 
     Returns: (height, width) uint8 on the host; all 0 from the meta device, which has no values.
@@ -48,8 +48,9 @@ def labels_from_logits(logits: Tensor, *, size: tuple[int, int]) -> LabelMap:
     """
     if logits.ndim != 4 or logits.shape[0] != 1 or not 1 <= logits.shape[1] <= IGNORE:
         raise ShapeError(f"logits must be (1, K, h, w) with K in 1..{IGNORE}, got {tuple(logits.shape)}")
+    logits = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
     resized = resize(logits, size)
-    best, labels = resized.detach()[0].max(dim=0)  # NaN wins; argmax alone takes ten times as long on a CPU
+    best, labels = resized[0].max(dim=0)  # NaN wins; argmax alone takes ten times as long on a CPU
     bad = best.isnan().any()
     if resized is not logits:
         bad = bad | logits.isnan().any()  # shrinking may step over the pixel

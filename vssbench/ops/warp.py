@@ -108,7 +108,7 @@ def _sample_nearest(features: Tensor, position_px: Tensor, padding: Padding) -> 
     if padding == "border":
         return gathered
     inside = (x == nearest[..., 0]) & (y == nearest[..., 1])
-    return gathered * inside.unsqueeze(1).to(gathered.dtype)
+    return gathered.masked_fill(~inside.unsqueeze(1), 0)
 
 
 def flow_for_grid(
@@ -155,7 +155,6 @@ def _resample_flow(
     motion: MotionField, size: tuple[int, int], *, nearest: bool, align_corners: bool
 ) -> NDArray[np.float32]:
     """(h, w, 2) float32; reads only the vectors that the grid touches, which is few of a frame's."""
-
     if motion.frames_back.shape == tuple(size):
         flow = motion.flow_px.copy()
         flow[~motion.valid] = 0

@@ -20,6 +20,7 @@ class Member:
         build: device -> method; on the device "meta" it does the same work on tensors without values.
         curves: the names of the curves this point lies on; empty for a method that is a single point.
         point: position on its curves: a scale, a share of frames; None where there is none.
+        point_label: the point in a figure, "0.5x" or "10 %".
         network: name of the image network, for the tables.
         weights: file name -> sha256.
         calibration: what was fitted before the run, for the record (a threshold and what it was fitted on).
@@ -30,6 +31,7 @@ class Member:
     build: Callable[[torch.device], Method]
     curves: tuple[str, ...] = ()
     point: float | None = None
+    point_label: str = ""
     network: str = ""
     weights: Mapping[str, str] = field(default_factory=dict)
     calibration: Mapping[str, object] = field(default_factory=dict)

@@ -175,6 +175,7 @@ def cell_of(member: Member, method: Method, setting: Setting) -> Cell:
         family=member.family,
         curves=member.curves,
         point=member.point,
+        point_label=member.point_label,
         dataset=setting.dataset,
         split=setting.split,
         network=member.network,

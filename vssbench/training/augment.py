@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vssbench.errors import UsageError
 from vssbench.records import IGNORE
 
 
@@ -35,12 +36,23 @@ class Augmentation:
         colour: largest relative change of brightness, contrast and saturation.
         flip: whether half of the samples are mirrored.
         crop: (height, width) of the result; None keeps the size of the sample.
+
+    Raises: UsageError, when a number is out of range.
     """
 
     scales: tuple[float, float] = (0.75, 1.75)
     colour: float = 0.4
     flip: bool = True
     crop: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        low, high = self.scales
+        if not 0 < low <= high < float("inf"):
+            raise UsageError(f"scales of an augmentation are (smallest, largest), both above 0, got {self.scales}")
+        if not 0 <= self.colour <= 1:
+            raise UsageError(f"colour of an augmentation must be in 0..1, got {self.colour}")
+        if self.crop is not None and min(self.crop) < 1:
+            raise UsageError(f"crop of an augmentation must be at least 1x1, got {self.crop}")
 
 
 def augment(sample: Sample, augmentation: Augmentation, *, generator: torch.Generator) -> Sample:
@@ -85,9 +97,7 @@ def _zoomed_crop(sample: Sample, zoom: float, size: tuple[int, int], generator: 
     )
     images = functional.pad(sample.images[..., inside_y, inside_x], pad)
     label = functional.pad(sample.label[inside_y, inside_x], pad, value=IGNORE)
-    images = functional.interpolate(
-        images, size=size, mode="bilinear", align_corners=False, antialias=zoom < 1
-    )
+    images = functional.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=zoom < 1)
     label = functional.interpolate(label[None, None].float(), size=size, mode="nearest-exact")[0, 0].long()
     flow = sample.flow_px
     if flow is not None:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vssbench.errors import StoreError, WeightsError
+from vssbench.errors import StoreError, UsageError, WeightsError
 from vssbench.training.augment import Augmentation, Sample, augment
 
 
@@ -43,6 +43,8 @@ class Schedule:
         bfloat16: run the convolutions of forward and backward passes in bfloat16.
         checkpoint_every: steps between checkpoints.
         augmentation: of the samples.
+
+    Raises: UsageError, when a number is out of range.
     """
 
     steps: int
@@ -53,6 +55,13 @@ class Schedule:
     bfloat16: bool = False
     checkpoint_every: int = 100
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} of a schedule must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.learning_rate < float("inf"):
+            raise UsageError(f"learning_rate of a schedule must be positive, got {self.learning_rate}")
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
@@ -91,6 +100,8 @@ def train(
         loss: the scalar to minimise; it calls the module itself.
         checkpoint: a safetensors file with weights, optimiser state and step, replaced atomically.
 
+    Sets torch's global seed at every step, so that dropout too falls the same way after a resume.
+
     Raises: WeightsError, when the checkpoint belongs to another network or schedule; StoreError, when it
         cannot be written.
     """
@@ -102,6 +113,7 @@ def train(
     started = time.perf_counter()
     for step in range(first, schedule.steps):
         batch = _batch(samples, schedule, step, device)
+        torch.manual_seed(schedule.seed * 1_000_003 + step)  # of dropout
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
         with torch.autocast(device.type, torch.bfloat16, enabled=schedule.bfloat16):
@@ -130,9 +142,7 @@ def _batch(samples: Samples, schedule: Schedule, step: int, device: torch.device
     generator = torch.Generator().manual_seed(schedule.seed * 1_000_003 + step)
     for place in range(step * schedule.batch, (step + 1) * schedule.batch):
         epoch, position = divmod(place, len(samples))
-        order = torch.randperm(
-            len(samples), generator=torch.Generator().manual_seed(schedule.seed * 7919 + epoch)
-        )
+        order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(schedule.seed * 7919 + epoch))
         drawn.append(augment(samples[int(order[position])], schedule.augmentation, generator=generator))
     flows = [s.flow_px for s in drawn if s.flow_px is not None]
     return Batch(
@@ -160,10 +170,8 @@ def _save(
         partial = path.with_suffix(".partial")
         save_file(tensors, partial, metadata)
         partial.replace(path)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write the checkpoint {path}: {error}; choose a folder you may write"
-        ) from error
+    except (OSError, SafetensorError) as error:  # safetensors wraps what the system says in its own
+        raise StoreError(f"cannot write the checkpoint {path}: {error}; choose a folder you may write") from error
 
 
 def _resume(
@@ -192,11 +200,14 @@ def _resume(
         for i, parameter in enumerate(parameters):
             prefix = f"optimiser.{i}."
             state = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-            optimiser.state[parameter] = {
-                k: v if k == "step" else v.to(parameter.device) for k, v in state.items()
-            }
+            optimiser.state[parameter] = {k: _placed_like(v, parameter) for k, v in state.items()}
         return int(metadata["step"])
-    except (SafetensorError, KeyError, RuntimeError) as error:
-        raise WeightsError(
-            f"{path} is no checkpoint of this network: {error}; delete it to start afresh"
-        ) from error
+    except (OSError, SafetensorError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} is no checkpoint of this network: {error}; delete it to start afresh") from error
+
+
+def _placed_like(value: Tensor, parameter: Tensor) -> Tensor:
+    """A moment in the memory layout of its parameter, without which fused Adam pairs the wrong elements."""
+    if value.shape != parameter.shape:  # "step"
+        return value.to(parameter.device)
+    return torch.empty_like(parameter, requires_grad=False).copy_(value)

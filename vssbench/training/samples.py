@@ -35,9 +35,7 @@ class LabelledFrames:
                 rgb = next(iter(video.read(index, index + 1)))
                 self._frames.append((rgb, video.labels[index]))
         if not self._frames:
-            raise DatasetError(
-                "the training split has no annotated frame; check it with `vssbench data verify`"
-            )
+            raise DatasetError("the training split has no annotated frame; check it with `vssbench data verify`")
 
     def __len__(self) -> int:
         return len(self._frames)

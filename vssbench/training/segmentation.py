@@ -7,28 +7,32 @@ from torch import Tensor
 from vssbench.networks.base import SegmentationNetwork
 from vssbench.ops.resize import resize, scaled_size
 from vssbench.training.loop import Batch, Loss
-from vssbench.training.losses import SegmentationLoss
+from vssbench.training.losses import SegmentationLoss, on_label_grid
 
 AUXILIARY_WEIGHT = {"BiSeNet18": 1.0, "PSPNet18Cityscapes": 0.4}  # released AR-Seg, model by model
 
 
-def segmentation_loss(network: SegmentationNetwork, *, scale: float, criterion: SegmentationLoss) -> Loss:
+def segmentation_loss(
+    network: SegmentationNetwork, *, scale: float, criterion: SegmentationLoss, label_stride: int = 1
+) -> Loss:
     """The loss of a network that sees its input at `scale` and is judged at full resolution.
 
     Args:
         scale: of the input; the label keeps its size (AR-Seg trains its low-resolution baselines so).
         criterion: on the main and on the auxiliary logits, the latter with the weight of the released program.
+        label_stride: see `losses.on_label_grid`; the auxiliary heads, which only steer, take twice that.
     """
     weight = AUXILIARY_WEIGHT.get(type(network).__name__, 0.0)
 
     def loss(batch: Batch, step: int) -> Tensor:
-        del step
         images = batch.images[:, -1]
         small = resize(images, scaled_size((images.shape[-2], images.shape[-1]), scale))
         features, auxiliary = network.training_outputs(small)
-        value = criterion(network.classify(features), batch.label)
-        for logits in auxiliary:
-            value = value + weight * criterion(logits, batch.label)
+        logits = network.classify(features)
+        value = criterion(*on_label_grid(logits, batch.label, stride=label_stride, phase=step))
+        for other in auxiliary:
+            thinned = on_label_grid(other, batch.label, stride=2 * label_stride, phase=step)
+            value = value + weight * criterion(*thinned)
         return value
 
     return loss

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vssbench.datasets.scenery.texture import CLEAR, COLOUR_BITS, EMPTY, HALF, LABEL_BITS, Packed, Texture
 
@@ -133,6 +134,28 @@ def _write(target: Packed, texels: Packed, see_through: bool) -> None:
     np.copyto(target, behind, where=(texels & (CLEAR | EMPTY)) == CLEAR)
 
 
+End = tuple[float, float, float]  # of a wall: (image column, depth in metres, texture widths from the start)
+
+
+def _seen_ends(
+    camera: Camera, start: tuple[float, float], end: tuple[float, float], repeats: float
+) -> tuple[End, End] | None:
+    """The left and right end of a wall, cut where it comes too near; None where nothing of it is in front."""
+    (xa, za), (xb, zb) = camera.seen_from_camera(*start), camera.seen_from_camera(*end)
+    ua, ub = 0.0, repeats
+    if max(za, zb) <= NEAR_M:
+        return None
+    if min(za, zb) < NEAR_M:
+        t = (NEAR_M - za) / (zb - za)
+        cut = (xa + t * (xb - xa), NEAR_M, t * repeats)
+        if za < zb:
+            xa, za, ua = cut
+        else:
+            xb, zb, ub = cut
+    a, b = (camera.column(xa, za), za, ua), (camera.column(xb, zb), zb, ub)
+    return (b, a) if a[0] > b[0] else (a, b)
+
+
 def draw_wall(
     canvas: Packed,
     camera: Camera,
@@ -145,38 +168,40 @@ def draw_wall(
     repeats: float = 1.0,
 ) -> None:
     """Draw an upright rectangle from ground point start to end, both (x, z), the texture repeated along it."""
-    height, width = canvas.shape
-    (xa, za), (xb, zb) = camera.seen_from_camera(*start), camera.seen_from_camera(*end)
-    ua, ub = 0.0, repeats
-    if max(za, zb) <= NEAR_M:
+    ends = _seen_ends(camera, start, end, repeats)
+    if ends is None:
         return
-    if min(za, zb) < NEAR_M:
-        t = (NEAR_M - za) / (zb - za)
-        cut = (xa + t * (xb - xa), NEAR_M, t * repeats)
-        if za < zb:
-            xa, za, ua = cut
-        else:
-            xb, zb, ub = cut
-    ca, cb = camera.column(xa, za), camera.column(xb, zb)
-    if ca > cb:
-        ca, cb, za, zb, ua, ub = cb, ca, zb, za, ub, ua
-    first, stop = max(0, math.ceil(ca - 0.5)), min(width, math.ceil(cb - 0.5))
+    (ca, za, ua), (cb, zb, ub) = ends
+    first, stop = max(0, math.ceil(ca - 0.5)), min(canvas.shape[1], math.ceil(cb - 0.5))
     if first >= stop:
         return
     t_column = (np.arange(first, stop) + 0.5 - ca) / (cb - ca)
-    inverse = 1 / za + t_column * (1 / zb - 1 / za)
+    inverse = 1 / za + t_column * (1 / zb - 1 / za)  # of the depth, which is linear in the column
     along = (ua / za + t_column * (ub / zb - ua / za)) / inverse
     # derivative of N / D with N, D linear in the column
     footprint = abs((ub / zb - ua / za) - along * (1 / zb - 1 / za)) / inverse / (cb - ca) * int(texture.width[0])
-    level = np.searchsorted(texture.columns_per_texel, footprint * 0.75, "right") - 1
-    np.maximum(level, 0, out=level)
-    rows_px = camera.focal * (top_m - bottom_m) * inverse
-    top = camera.horizon - camera.focal * (top_m - HEIGHT_M) * inverse
-    r0, r1 = max(0, math.floor(float(top.min()))), min(height, math.ceil(float((top + rows_px).max())))
-    if r0 >= r1:
-        return
+    level = np.maximum(np.searchsorted(texture.columns_per_texel, footprint * 0.75, "right") - 1, 0)
     columns = (along * texture.width[level]).astype(np.int32) % texture.width[level]
     columns += texture.offset[level]
+    top = camera.horizon - camera.focal * (top_m - HEIGHT_M) * inverse
+    _fill_columns(canvas[:, first:stop], texture, level, columns, top, camera.focal * (top_m - bottom_m) * inverse)
+
+
+def _fill_columns(
+    target: Packed,
+    texture: Texture,
+    level: NDArray[np.int64],
+    columns: NDArray[np.int32],
+    top: NDArray[np.float64],
+    rows_px: NDArray[np.float64],
+) -> None:
+    """Stretch a texture column over each column of the target (H, w), from row `top` over `rows_px` rows.
+
+    level, columns, top and rows_px are (w,); columns index the EMPTY first row of the level in `texture.flat`.
+    """
+    r0, r1 = max(0, math.floor(float(top.min()))), min(len(target), math.ceil(float((top + rows_px).max())))
+    if r0 >= r1:
+        return
     per_row = (texture.height[level] / rows_px).astype(np.float32)
     at_zero = (1 - top * texture.height[level] / rows_px).astype(np.float32)  # 1: the EMPTY row above
     rows = (np.arange(r0, r1, dtype=np.float32) + np.float32(0.5))[:, None]
@@ -187,7 +212,7 @@ def draw_wall(
     texel = index.astype(np.int32)
     texel *= texture.width[level]
     texel += columns
-    _write(canvas[r0:r1, first:stop], texture.flat.take(texel), texture.see_through)
+    _write(target[r0:r1], texture.flat.take(texel), texture.see_through)
 
 
 def draw_figure(

@@ -41,39 +41,40 @@ def pedestrian(rng: np.random.Generator, *, side: bool) -> list[Picture]:
     coat, legs, skin = _pick(rng, CLOTHES), _pick(rng, CLOTHES) * 0.7, _pick(rng, SKIN)
     hair = _pick(rng, ((40, 32, 28), (90, 66, 44), (150, 130, 96), (20, 20, 22)))
     long_coat, bag, stout = bool(rng.random() < 0.4), bool(rng.random() < 0.5), float(rng.uniform(0.85, 1.2))
+    wide = (0.07 if side else 0.105) * stout
     pictures = []
-    for phase in range(PHASES):
-        swing = (0.0, 1.0, 0.0, -1.0)[phase]
+    for swing in (0.0, 1.0, 0.0, -1.0):
         painter = Painter((128, 64))
         cloth, trousers = _cloth(rng, painter, coat), _cloth(rng, painter, legs)
-        spread = 0.13 * swing if side else 0.0
-        hip, lift = (0.0 if side else 0.045), 0.05 * abs(swing)
-        feet = (
-            (-hip - spread, 0.97 - (lift if swing > 0 else 0)),
-            (hip + spread, 0.97 - (lift if swing < 0 else 0)),
-        )
-        for foot, sign in zip(feet, (-1, 1), strict=True):
-            knee = (foot[0] * 0.6 + (0.03 if side else 0.0), 0.74)
-            painter.fill(painter.limb((sign * hip * 0.8, 0.52), knee, (0.05 * stout, 0.04)), trousers)
-            painter.fill(painter.limb(knee, foot, (0.038, 0.026)), trousers)
-            painter.fill(painter.ellipse((foot[0] + (0.02 if side else 0), 0.98), (0.04, 0.018)), (28, 26, 26))
-        wide = (0.07 if side else 0.105) * stout
+        _paint_legs(painter, trousers, swing, stout, side=side)
         painter.fill(painter.limb((0, 0.24), (0, 0.66 if long_coat else 0.5), (wide, wide * 0.95)), cloth)
-        for sign in (-1, 1):
-            hand = (-spread * sign * 1.2, 0.54) if side else (sign * (wide + 0.035), 0.54 + 0.03 * swing * sign)
-            shoulder = (0.0 if side else sign * wide * 0.95, 0.23)
-            painter.fill(painter.limb(shoulder, hand, (0.035, 0.025)), (cloth * 0.85).astype(np.uint8))
-            painter.fill(painter.ellipse(hand, (0.02, 0.02)), skin)
+        _paint_arms(painter, (cloth * 0.85).astype(np.uint8), skin, swing, wide, side=side)
         painter.fill(painter.ellipse((0.0, 0.08), (0.052, 0.068)), skin)
         painter.fill(painter.ellipse((0.0, 0.055), (0.056, 0.05)), hair)
         if bag:
-            painter.fill(painter.limb((wide, 0.5), (wide, 0.6), (0.05, 0.05)), _pick_dark(coat))
+            painter.fill(painter.limb((wide, 0.5), (wide, 0.6), (0.05, 0.05)), 195 - coat * 0.6)
         pictures.append(painter.picture())
     return pictures
 
 
-def _pick_dark(colour: Colour) -> Colour:
-    return 255 - colour * 0.6 - 60
+def _paint_legs(painter: Painter, trousers: Rgb, swing: float, stout: float, *, side: bool) -> None:
+    spread = 0.13 * swing if side else 0.0
+    hip, lift = (0.0 if side else 0.045), 0.05 * abs(swing)
+    for sign in (-1, 1):
+        foot = (sign * (hip + spread), 0.97 - (lift if swing * sign < 0 else 0))
+        knee = (foot[0] * 0.6 + (0.03 if side else 0.0), 0.74)
+        painter.fill(painter.limb((sign * hip * 0.8, 0.52), knee, (0.05 * stout, 0.04)), trousers)
+        painter.fill(painter.limb(knee, foot, (0.038, 0.026)), trousers)
+        painter.fill(painter.ellipse((foot[0] + (0.02 if side else 0), 0.98), (0.04, 0.018)), (28, 26, 26))
+
+
+def _paint_arms(painter: Painter, sleeve: Rgb, skin: Colour, swing: float, wide: float, *, side: bool) -> None:
+    spread = 0.13 * swing
+    for sign in (-1, 1):
+        hand = (-spread * sign * 1.2, 0.54) if side else (sign * (wide + 0.035), 0.54 + 0.03 * swing * sign)
+        shoulder = (0.0 if side else sign * wide * 0.95, 0.23)
+        painter.fill(painter.limb(shoulder, hand, (0.035, 0.025)), sleeve)
+        painter.fill(painter.ellipse(hand, (0.02, 0.02)), skin)
 
 
 def cyclist(rng: np.random.Generator, *, side: bool) -> list[Picture]:

@@ -1,0 +1,245 @@
+"""File -> decoded pictures in display order, each with what its packet says; every failure is a BitstreamError."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from vssbench.codec.h264_references import H264References, PictureOrder
+from vssbench.codec.motion import VECTOR_DTYPE, Vectors, raw_vectors
+from vssbench.errors import BitstreamError
+from vssbench.records import FrameType, Rgb
+
+_FRAME_TYPES: dict[int, FrameType] = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}  # AVPictureType
+_SPRITE_PICTURE = 4  # MPEG-4 S-VOP: global motion, not described by block vectors
+_STILL_FORMATS = ("tty", "image2", "bin", "xbin", "adf", "idf")  # text and pictures that FFmpeg also opens as video
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Packet:
+    """What a coded picture says before it is decoded.
+
+    Args:
+        order: position in decoding order.
+        size_bytes: its length.
+        references: what its slice headers say of references; None where they were not read.
+    """
+
+    order: int
+    size_bytes: int
+    references: PictureOrder | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Picture:
+    """A decoded picture before its vectors are understood.
+
+    Args:
+        index: position in display order.
+        frame_type: "I", "P" or "B".
+        packet: the coded picture.
+        rgb: (H, W, 3) uint8; empty where pixels were not asked for.
+        vectors: (n,) structured as motion.VECTOR_DTYPE; empty where vectors were not asked for.
+    """
+
+    index: int
+    frame_type: FrameType
+    packet: Packet
+    rgb: Rgb
+    vectors: Vectors
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether later pictures may predict from it."""
+        references = self.packet.references
+        return self.frame_type != "B" if references is None else references.is_reference
+
+
+# FFmpeg's MPEG-4 decoder may hold one picture back and then flush it without its vectors, as if it were intra.
+# Another packet, the stream's first because it needs no reference, pushes it out with them; its own picture is
+# dropped. (libavcodec/h263dec.c, "special case for last picture"; FFmpeg 8.1)
+_PUSH = object()
+
+
+class Pictures:
+    """The decoded pictures of a file in display order.
+
+    Args:
+        path: the file.
+        with_vectors: export them; refuses pictures whose motion block vectors do not describe.
+        with_references: read H.264 slice headers; refuses streams that leave open what a vector points into.
+        with_pixels: convert them to RGB.
+    Raises: BitstreamError, while iterating, for every failure to read the file.
+    """
+
+    def __init__(self, path: Path, *, with_vectors: bool, with_references: bool, with_pixels: bool) -> None:
+        self._path = path
+        self._with_vectors = with_vectors
+        self._with_references = with_references
+        self._with_pixels = with_pixels
+        self._num_read = 0
+        self._num_packets = 0
+        self._end_s = 0.0
+        self._size: tuple[int, int] | None = None
+
+    def __iter__(self) -> Iterator[Picture]:
+        with open_video(self._path) as (container, stream):
+            context = stream.codec_context
+            context.options = {"err_detect": "explode"} | ({"flags2": "+export_mvs"} if self._with_vectors else {})
+            context.copy_opaque = True  # carries each packet's facts to the picture decoded from it
+            # One thread reports damage at the picture it is in; but only HEVC's wavefront decoder, which
+            # needs two, reports a picture that ends too early.
+            context.thread_count = 2 if codec_name(stream) == "hevc" else 1
+            context.thread_type = "SLICE"
+            yield from self._decode(container, stream)
+            if stream.frames and self._num_packets < stream.frames:
+                raise self._cut_short(f"its header announces {stream.frames}")
+            announced_s = _announced_end_s(stream)
+            if stream.average_rate and self._end_s + 0.5 / float(stream.average_rate) < announced_s:
+                raise self._cut_short(f"its header announces {announced_s:.3f} s, they last {self._end_s:.3f} s")
+            if self._num_read == 0:
+                raise BitstreamError(f"{self._path}: no picture could be decoded; the file holds no usable video")
+
+    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[Picture]:
+        try:
+            for packet in self._packets(container, stream):
+                for frame in stream.codec_context.decode(packet):
+                    if frame.opaque is not _PUSH:
+                        yield self._picture(frame)
+                        self._num_read += 1
+        except (av.FFmpegError, EOFError, OSError) as error:
+            raise self._cut_short(str(error)) from error
+        except BitstreamError as error:
+            if str(self._path) in str(error):
+                raise
+            raise BitstreamError(
+                f"{self._path}: {error} (packet {self._num_packets}, after {self._num_read} frames)"
+            ) from error
+
+    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[Any]]:
+        references = None
+        if self._with_references and codec_name(stream) == "h264":
+            references = H264References(stream.codec_context.extradata)
+        first: bytes | None = None
+        for packet in container.demux(stream):
+            if packet.size:
+                first = first or bytes(packet)
+                said = references.read(bytes(packet)) if references else None
+                packet.opaque = Packet(order=self._num_packets, size_bytes=packet.size, references=said)
+                self._num_packets += 1
+                self._end_s = max(self._end_s, _end_s(packet))
+            elif first and self._with_vectors and codec_name(stream) == "mpeg4":
+                push: av.Packet[Any] = av.Packet(first)
+                push.opaque = _PUSH
+                yield push
+            yield packet  # the last one is empty: it flushes the decoder
+
+    def _picture(self, frame: av.VideoFrame) -> Picture:
+        frame_type = _frame_type(frame)
+        packet = frame.opaque
+        if not isinstance(packet, Packet):
+            raise BitstreamError("a picture cannot be matched to its packet")
+        if self._num_read == 0 and (frame_type != "I" or packet.order > 0):
+            raise BitstreamError("the stream does not start with an I frame; cut it at one")
+        if frame.is_corrupt:
+            raise self._cut_short("a picture is damaged")
+        size = (frame.height, frame.width)
+        if self._size not in (None, size):
+            raise BitstreamError(f"the frame size changes from {self._size} to {size} (height, width); split the file")
+        self._size = size
+        if self._with_vectors:
+            self._require_block_motion(frame, packet)
+        return Picture(
+            index=self._num_read,
+            frame_type=frame_type,
+            packet=packet,
+            rgb=_rgb(frame) if self._with_pixels else np.empty((0, 0, 3), np.uint8),
+            vectors=raw_vectors(frame) if self._with_vectors else np.empty(0, VECTOR_DTYPE),
+        )
+
+    def _require_block_motion(self, frame: av.VideoFrame, packet: Packet) -> None:
+        if packet.references is None and _frame_type(frame) == "B":
+            raise BitstreamError(
+                "of MPEG-4 Part 2's B frames FFmpeg exports zeros, not the vectors (libavcodec/h263dec.c keeps none); "
+                "encode with b_frames=0, or as h264"
+            )
+        if int(frame.pict_type) == _SPRITE_PICTURE:
+            raise BitstreamError("MPEG-4 sprite pictures (global motion) are not described by block vectors")
+        if frame.interlaced_frame:
+            raise BitstreamError("the video is interlaced: its vectors point into single fields")
+
+    def _cut_short(self, cause: str) -> BitstreamError:
+        return BitstreamError(
+            f"{self._path}: cut short or damaged after {self._num_read} frames ({cause}); make the file again"
+        )
+
+
+def _rgb(frame: av.VideoFrame) -> Rgb:
+    return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+
+
+def _end_s(packet: av.Packet[Any]) -> float:
+    return float(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base)
+
+
+def _announced_end_s(stream: VideoStream) -> float:
+    """Matroska counts no frames, but FFmpeg and mkvmerge write where each stream ends; 0 where nobody did."""
+    try:
+        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except (KeyError, ValueError):
+        return 0.0
+
+
+def _frame_type(frame: av.VideoFrame) -> FrameType:
+    known = _FRAME_TYPES.get(int(frame.pict_type))
+    if known is None:  # codecs without picture types tell key frames at least
+        return "I" if frame.key_frame else "P"
+    return known
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """A file and its first video stream, pictures on the covers of sound files left aside.
+
+    Raises: BitstreamError, when the file is missing, cannot be opened or holds no video.
+    """
+    if not path.is_file():
+        raise BitstreamError(f"{path}: no such video file (0 frames were read)")
+    try:
+        container = av.open(str(path), mode="r")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise BitstreamError(
+            f"{path}: no video, or cut short before its first frame (0 frames were read): {error}"
+        ) from error
+    with container:
+        still = container.format.name in _STILL_FORMATS or container.format.name.endswith("_pipe")
+        streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+        if still or not streams:
+            raise BitstreamError(f"{path}: holds no video stream (0 frames were read)")
+        if not _has_decoder(streams[0]):
+            raise BitstreamError(f"{path}: no decoder for its video, or headers cut short (0 frames were read)")
+        yield container, streams[0]
+
+
+def _has_decoder(stream: VideoStream) -> bool:
+    context: VideoCodecContext | None = stream.codec_context
+    return context is not None
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def codec_name(stream: VideoStream) -> str:
+    """FFmpeg's name of the codec, whichever decoder reads it: "h264", "mpeg4", "hevc"."""
+    return stream.codec_context.codec.canonical_name
