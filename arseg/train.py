@@ -130,7 +130,9 @@ class Trainer:
             network = build_network(recipe.network, num_classes=self._num_classes, width=recipe.width)
             schedule = recipe.high
         else:
-            network, _ = load_network(self.path(HIGH), num_classes=self._num_classes, device=self._device)
+            network, _ = load_network(
+                self.path(HIGH), num_classes=self._num_classes, device=self._device, auxiliary=True
+            )
             schedule = recipe.constant
         network = network.to(self._device, memory_format=torch.channels_last)
         loss = segmentation_loss(

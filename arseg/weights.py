@@ -9,7 +9,7 @@ import torch
 from arseg.creff import CONVENTIONS
 from arseg.model import ARSegNetwork
 from vssbench.errors import WeightsError
-from vssbench.networks.weights import SKIPPED, load_into, load_network, read_weights, tensors_sha256
+from vssbench.networks.weights import load_into, load_network, read_weights, tensors_sha256
 
 
 def load_branch(
@@ -36,6 +36,6 @@ def load_branch(
     name = convention or str(header.recipe.get("convention", "paper"))
     network = ARSegNetwork(high, scale=header.scale, convention=CONVENTIONS[name])
     shared = ("high.", "low.final.")
-    beside = {k: v for k, v in network.state_dict().items() if k.startswith(shared) and SKIPPED not in k}
+    beside = {k: v for k, v in network.state_dict().items() if k.startswith(shared)}
     load_into(network, {**tensors, **beside}, path)
     return network.to(device).eval()

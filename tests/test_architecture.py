@@ -61,7 +61,9 @@ def imports(path: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "vssbench" else {node.module}
+            found |= (
+                {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "vssbench" else {node.module}
+            )
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
     return found
@@ -74,7 +76,9 @@ def test_imports_only_what_its_row_allows(path: Path):
         assert not imports(path)
         return
     assert part in ALLOWED, f"{part} has no row: add one, and think where it stands"
-    ours = {part_of(name) for name in imports(path) if name.split(".")[0] in ("vssbench", "baselines", "arseg", "reports")}
+    ours = {
+        part_of(name) for name in imports(path) if name.split(".")[0] in ("vssbench", "baselines", "arseg", "reports")
+    }
     wrong = ours - ALLOWED[part] - {part}
     assert not wrong, f"{module_name(path)} may not import {sorted(wrong)}"
 

@@ -67,6 +67,12 @@ class SegmentationNetwork(nn.Module):
         """Images (N, 3, h, w) in 0..1 -> logits (N, K, h', w') on the feature grid."""
         return self.classify(self.features(images))
 
+    def drop_auxiliary(self) -> None:
+        """Remove the heads that only training uses, so that they count neither as parameters nor as memory."""
+        for name, _ in list(self.named_children()):
+            if name.startswith("auxiliary"):
+                delattr(self, name)
+
     def training_outputs(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Features before the final layer, and the logits of the auxiliary heads (may be none)."""
         return self.features(images), []

@@ -115,8 +115,16 @@ def load_into(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None
     module.load_state_dict(tensors, strict=False)
 
 
-def load_network(path: Path, *, num_classes: int, device: torch.device) -> tuple[SegmentationNetwork, WeightsHeader]:
+def load_network(
+    path: Path, *, num_classes: int, device: torch.device, auxiliary: bool = False
+) -> tuple[SegmentationNetwork, WeightsHeader]:
     """Build the network a weights file is for, in evaluation mode.
+
+    Args:
+        path: of the file.
+        num_classes: K of the data set.
+        device: where the network goes.
+        auxiliary: keep the heads that only training uses, with random weights.
 
     Raises: WeightsError, when the file is unusable or has another number of classes.
     """
@@ -128,6 +136,8 @@ def load_network(path: Path, *, num_classes: int, device: torch.device) -> tuple
         )
     network = build_network(header.network, num_classes=num_classes, width=header.width)
     load_into(network, tensors, path)
+    if not auxiliary:
+        network.drop_auxiliary()
     return network.to(device).eval(), header
 
 

@@ -11,7 +11,8 @@ from vssbench.errors import ShapeError, UsageError
 Border = Literal["zero", "masked"]
 
 TILE = 4  # queries of a TILE x TILE block share one key block: 16 x 100 products for 7x7, of which 49 are wanted
-_BAND_BYTES = (2 << 20, 128 << 20)  # of a band's keys: on a CPU its cache, on a GPU few launches
+# of the keys and logits of a band, on a CPU (a core's cache; an eighth of a map) and on a GPU (few launches; a map)
+_BAND_BYTES = ((2 << 20, 1 / 8), (256 << 20, 1.0))
 
 
 def local_attention(
@@ -26,10 +27,11 @@ def local_attention(
     """A(x) = sum_n softmax_n(scale * query(x) . key(x + n)) value(x + n), n over the window around x.
 
     The image is done in bands of rows, each as batched products of TILE x TILE queries with the block of keys that
-    they see. A band's buffers are small against a map: with its result a call takes up to twice one map of memory
-    where a map is large (1.4 to 1.6 at 64 x 256 x 320 and 256 x 90 x 120), up to four times one where it is small.
-    It is one operator, `vssbench::local_attention`, to whoever counts or traces; its gradient computes the softmax
-    again and keeps nothing but the inputs.
+    they see. A band's buffers are small against a map: with its result a call adds under twice the memory of one
+    map from 90x120 on (1.6 maps at C = 256; 1.1 at C = 64, 720x960), and 2.2 to 2.5 maps at 45x60; on a GPU, where
+    bands are wide to save launches, under twice that of query, key and value. It is one operator,
+    `vssbench::local_attention`, to whoever counts or traces. The gradient computes the softmax again and keeps
+    nothing but the inputs.
 
     Args:
         query: (N, C, h, w), floating point; half types are computed in float32.
@@ -93,13 +95,15 @@ def _tiles_across(width: int, window: int) -> int:
 
 
 def _band_height(query: Tensor, window: int) -> int:
-    """Rows of pixels to do at once: whole rows of tiles whose keys take at most _BAND_BYTES, or half a map."""
+    """Rows of pixels to do at once: whole rows of tiles, as many as keep keys and logits within _BAND_BYTES."""
     _, channels, height, width = query.shape
-    pixel_bytes = channels * _work_dtype(query).itemsize
-    row_bytes = _tiles_across(width, window) * TILE * (TILE + window - 1) * pixel_bytes
-    allowed = min(_BAND_BYTES[query.is_cuda], height * width * pixel_bytes // 2)
+    bytes_each = _work_dtype(query).itemsize
+    side = TILE + window - 1
+    tile_bytes = (TILE * side * channels + 2 * TILE**2 * side**2) * bytes_each
+    most, share = _BAND_BYTES[query.is_cuda]
+    allowed = min(most, int(share * height * width * channels * bytes_each))
     rows = -(-height // TILE)
-    bands = -(-rows // max(1, allowed // row_bytes))
+    bands = -(-rows // max(1, allowed // (_tiles_across(width, window) * tile_bytes)))
     return -(-rows // bands) * TILE
 
 

@@ -73,7 +73,8 @@ def warp(
     ).to(features.dtype)
     if grid != "exact" or flow.requires_grad:
         return sampled
-    # positions are rounded on their way through -1..1 (6e-5 px at 960), which still pixels must not feel
+    # positions are rounded on their way through -1..1 (6e-5 px at 960), which still pixels must not feel; a flow that
+    # is being learnt keeps the rounding, and with it its gradient
     still = ((flow[..., 0] == 0) & (flow[..., 1] == 0)).unsqueeze(1)  # (N, 1, h, w)
     return torch.where(still, features, sampled)
 

@@ -15,7 +15,7 @@ from vssbench.training.augment import Sample
 
 def image_tensor(rgb: Rgb) -> torch.Tensor:
     """(H, W, 3) uint8 -> (3, H, W) float32 in 0..1."""
-    return torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1).float() / 255
+    return torch.tensor(np.ascontiguousarray(rgb)).permute(2, 0, 1).float() / 255  # a copy: rgb may be read-only
 
 
 class LabelledFrames:

@@ -1,0 +1,291 @@
+"""From videos to weights: a recipe's members in their order, interrupted or not, and what loads of them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_arseg import CPU
+
+from arseg.creff import PAPER, RELEASE
+from arseg.method import ARSeg
+from arseg.recipe import Recipe
+from arseg.train import HIGH, Trainer, parse_member
+from arseg.weights import load_branch
+from baselines.constant_resolution import ConstantResolution
+from vssbench.codec.cache import EncodeCache
+from vssbench.codec.encode import EncodeSettings
+from vssbench.datasets.clips import SideInformation, cuts, encoded, frames_of
+from vssbench.datasets.street import Street
+from vssbench.errors import UsageError, WeightsError
+from vssbench.networks.weights import WeightsHeader, load_network, read_weights, save_weights, tensors_sha256
+from vssbench.training.augment import Augmentation
+from vssbench.training.loop import Schedule
+
+MEMBERS = (HIGH, "constant@0.5", "arseg@0.5")
+CLASSES = 11
+
+
+def schedule(steps, **options):
+    crop = Augmentation(crop=(48, 64))
+    return Schedule(steps=steps, batch=2, checkpoint_every=1, augmentation=crop, **options)
+
+
+def recipe(**options):
+    defaults = {
+        "dataset": "street",
+        "members": MEMBERS,
+        "width": 0.0625,
+        "criterion": "ohem",
+        "every": 6,
+        "high": schedule(3),
+        "constant": schedule(2),
+        "arseg": schedule(2),
+        "encoding": EncodeSettings(codec="h264", gop_length=4),
+    }
+    return Recipe(**{**defaults, **options})
+
+
+@pytest.fixture(scope="module")
+def videos():
+    return Street(size=(64, 96), num_videos={"train": 2}, frames_per_video=13).videos("train")
+
+
+def trainer(folder, videos, *, made=None, progress=None):
+    return Trainer(
+        made or recipe(),
+        videos,
+        num_classes=CLASSES,
+        weights=folder,
+        cache=EncodeCache(folder / "streams"),
+        device=CPU,
+        progress=progress,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, videos):
+    """The folder of a whole recipe's weights, trained once, and the members whose progress was told."""
+    folder, told = tmp_path_factory.mktemp("weights"), []
+    whole = trainer(folder, videos, progress=lambda member: told.append(member) or (lambda *_: None))
+    whole.check(MEMBERS)
+    paths = [whole.train(member) for member in MEMBERS]
+    assert paths == [folder / f"{member}.safetensors" for member in MEMBERS]
+    return folder, told
+
+
+def branch(folder, **options):
+    paths = folder / "arseg@0.5.safetensors", folder / f"{HIGH}.safetensors"
+    return load_branch(*paths, num_classes=CLASSES, device=CPU, **options)
+
+
+def test_every_member_leaves_its_weights_and_no_checkpoint(trained):
+    folder, told = trained
+    assert sorted(path.name for path in folder.glob("*.*")) == sorted(f"{m}.safetensors" for m in MEMBERS)
+    assert list((folder / "checkpoints").iterdir()) == []
+    assert told == list(MEMBERS)
+
+
+def test_the_files_say_how_they_were_made(trained):
+    folder, _ = trained
+    for member in MEMBERS:
+        _, header = read_weights(folder / f"{member}.safetensors")
+        assert (header.network, header.num_classes, header.width) == ("bisenet18", CLASSES, 0.0625)
+        assert header.scale == parse_member(member)[1]
+        assert header.recipe["member"] == member
+        assert header.recipe["arseg"]["augmentation"]["crop"] == [48, 64]
+        assert (header.final_sha256 != "") == member.startswith("arseg")
+        json.dumps(header.recipe)
+
+
+def test_the_weights_are_of_networks_that_learnt_apart(trained):
+    folder, _ = trained
+    high, low = (load_network(folder / f"{m}.safetensors", num_classes=CLASSES, device=CPU)[0] for m in MEMBERS[:2])
+    assert not torch.equal(high.final.weight, low.final.weight)
+    both = branch(folder)
+    assert torch.equal(both.high.final.weight, high.final.weight)
+    assert both.low.final is both.high.final
+    assert all(torch.equal(v, high.state_dict()[k]) for k, v in both.high.state_dict().items() if "aux" not in k)
+    assert not torch.equal(both.low.head[0].weight, high.head[0].weight)
+    assert not (both.creff.query.bias == 0).all()  # it starts there
+    assert (both.scale, both.convention, both.training) == (0.5, PAPER, False)
+
+
+def test_the_trained_methods_run_on_a_stream(trained, videos, tmp_path):
+    folder, _ = trained
+    network, header = load_network(folder / "constant@0.5.safetensors", num_classes=CLASSES, device=CPU)
+    methods = ARSeg(branch(folder), device=CPU), ConstantResolution(network=network, scale=header.scale, device=CPU)
+    cut = cuts([12], num_frames=13, gop_length=4)[0]
+    path = encoded(videos[0], cut, EncodeSettings(codec="h264", gop_length=4), EncodeCache(tmp_path))
+    for frame in frames_of(path, SideInformation.for_needs(methods[0].needs)):
+        for method in methods:
+            step = method.step(frame)
+            assert step.labels.shape == (64, 96)
+            assert step.labels.max() < CLASSES
+
+
+def test_finished_members_are_not_trained_again(trained, videos):
+    folder, _ = trained
+
+    def never(member):
+        raise AssertionError(f"{member} is trained again")
+
+    before = {path: path.read_bytes() for path in folder.glob("*.safetensors")}
+    again = trainer(folder, videos, progress=never)
+    again.check(MEMBERS)
+    for member in MEMBERS:
+        again.train(member)
+    assert {path: path.read_bytes() for path in folder.glob("*.safetensors")} == before
+
+
+class Interrupt(Exception):
+    pass
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_an_interrupted_training_ends_in_the_same_bytes(trained, videos, tmp_path, member):
+    folder, _ = trained
+    if member != HIGH:
+        (tmp_path / f"{HIGH}.safetensors").write_bytes((folder / f"{HIGH}.safetensors").read_bytes())
+
+    def stop(done, *_):
+        if done == 2:  # the first step's checkpoint is there
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        trainer(tmp_path, videos, progress=lambda _: stop).train(member)
+    assert not (tmp_path / f"{member}.safetensors").exists()
+    assert (tmp_path / "checkpoints" / f"{member}.safetensors").exists()
+    torch.rand(3)
+    done = []
+    path = trainer(tmp_path, videos, progress=lambda _: lambda step, *_: done.append(step)).train(member)
+    assert done[0] == 2
+    assert path.read_bytes() == (folder / path.name).read_bytes()
+
+
+def test_members_that_start_from_the_full_resolution_network_need_it_first(videos, tmp_path):
+    fresh = trainer(tmp_path, videos)
+    fresh.check(MEMBERS)
+    fresh.check([])
+    for members in (["arseg@0.5"], ["constant@0.5", HIGH]):
+        with pytest.raises(UsageError, match=f"{members[0]} starts from the weights .*train {HIGH} first"):
+            fresh.check(members)
+    for member in ("arseg@0.5", "constant@0.5"):
+        with pytest.raises(WeightsError, match=f"no weights at .*vssbench train {HIGH}"):
+            fresh.train(member)
+
+
+def test_with_the_full_resolution_network_there_the_others_may_come_in_any_order(trained, videos):
+    trainer(trained[0], videos).check(["arseg@0.3", "constant@0.7"])
+
+
+@pytest.mark.parametrize(
+    "member", ["taplab@0.5", "constant", "arseg@", "arseg@0", "arseg@1.1", "arseg@-0.5", "arseg@half", "arseg@nan", ""]
+)
+def test_what_cannot_be_trained_is_refused(member, videos, tmp_path):
+    with pytest.raises(UsageError, match="weights are called constant@SCALE or arseg@SCALE"):
+        trainer(tmp_path, videos).check([HIGH, member])
+    with pytest.raises(UsageError, match="cannot train"):
+        trainer(tmp_path, videos).train(member)
+
+
+@pytest.mark.parametrize(("member", "name"), [("constant@1", "constant@1.0"), ("arseg@.50", "arseg@0.5")])
+def test_a_scale_has_one_spelling_so_that_a_run_finds_it(member, name):
+    with pytest.raises(UsageError, match=f"call it {name}"):
+        parse_member(member)
+    assert parse_member(name) == (name.partition("@")[0], float(member.partition("@")[2]))
+
+
+@pytest.mark.parametrize("convention", [None, "paper", "release"])
+def test_a_branch_runs_in_the_convention_it_was_trained_in_or_in_another_if_told(trained, convention):
+    expected = RELEASE if convention == "release" else PAPER
+    assert branch(trained[0], convention=convention).convention == expected
+
+
+def test_a_branch_trained_as_released_remembers_it(trained, videos, tmp_path):
+    (tmp_path / f"{HIGH}.safetensors").write_bytes((trained[0] / f"{HIGH}.safetensors").read_bytes())
+    trainer(tmp_path, videos, made=recipe(convention="release", arseg=schedule(1))).train("arseg@0.5")
+    assert branch(tmp_path).convention == RELEASE
+
+
+def test_a_branch_comes_back_as_it_was_stored(trained):
+    folder, _ = trained
+    tensors, header = read_weights(folder / "arseg@0.5.safetensors")
+    loaded = branch(folder)
+    came = loaded.branch_tensors()
+    assert {k for k in came if "auxiliary" not in k} == tensors.keys()
+    assert all(torch.equal(came[k], v.to(came[k].dtype)) for k, v in tensors.items())
+    assert header.final_sha256 == tensors_sha256(loaded.high.final.state_dict())
+
+
+def rewritten(source: Path, target: Path, *, tensors=None, **changes):
+    """A copy of a weights file with other tensors or another header."""
+    came, header = read_weights(source)
+    save_weights(target, {**came, **(tensors or {})}, WeightsHeader(**{**vars(header), **changes}))
+    return target
+
+
+def load(path, high):
+    return load_branch(path, high, num_classes=CLASSES, device=CPU)
+
+
+def test_a_branch_beside_another_full_resolution_network_is_refused(trained, tmp_path):
+    folder, _ = trained
+    high = folder / f"{HIGH}.safetensors"
+    final = read_weights(high)[0]["final.bias"] + 1
+    other = rewritten(high, tmp_path / "other.safetensors", tensors={"final.bias": final})
+    with pytest.raises(WeightsError, match=r"was not trained beside .*other"):
+        load(folder / "arseg@0.5.safetensors", other)
+
+
+def test_a_branch_of_another_network_is_refused(trained, tmp_path):
+    folder, _ = trained
+    path = rewritten(folder / "arseg@0.5.safetensors", tmp_path / "wide.safetensors", width=0.5)
+    with pytest.raises(WeightsError, match=r"is for bisenet18 x0\.5, .* is bisenet18 x0\.0625"):
+        load(path, folder / f"{HIGH}.safetensors")
+
+
+def test_weights_of_a_constant_network_are_no_branch(trained):
+    folder, _ = trained
+    with pytest.raises(WeightsError, match="not trained beside"):
+        load(folder / "constant@0.5.safetensors", folder / f"{HIGH}.safetensors")
+
+
+def test_a_branch_with_misfitting_tensors_is_refused(trained, tmp_path):
+    folder, _ = trained
+    tensors = {"creff.query.bias": torch.zeros(3), "creff.extra": torch.zeros(1)}
+    path = rewritten(folder / "arseg@0.5.safetensors", tmp_path / "a.safetensors", tensors=tensors)
+    with pytest.raises(WeightsError, match=r"in 2 tensors: creff\.extra") as caught:
+        load(path, folder / f"{HIGH}.safetensors")
+    assert "creff.query.bias (shape (3,), network has (16,))" in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["arseg@0.5", HIGH])
+def test_a_missing_file_of_the_two_says_how_to_train_it(trained, tmp_path, missing):
+    folder, _ = trained
+    paths = [(tmp_path if member == missing else folder) / f"{member}.safetensors" for member in ("arseg@0.5", HIGH)]
+    with pytest.raises(WeightsError, match=f"vssbench train {missing}"):
+        load(*paths)
+
+
+def test_another_number_of_classes_is_refused(trained):
+    folder, _ = trained
+    with pytest.raises(WeightsError, match="11 classes apart, the data set has 19"):
+        load_branch(folder / "arseg@0.5.safetensors", folder / f"{HIGH}.safetensors", num_classes=19, device=CPU)
+
+
+def test_pairs_are_encoded_at_the_videos_frame_rate_and_the_default_bit_rate(trained):
+    (record, *_) = (json.loads(path.read_text()) for path in (trained[0] / "streams").glob("*.json"))
+    settings = record["settings"]
+    # 64 x 96 at 15 frames/s: 3000 x (92160 / 20736000) ** 0.75 = 51.6
+    assert (settings["fps"], settings["bitrate_kbps"], settings["gop_length"]) == (15.0, 50.0, 4)
+
+
+def test_a_bit_rate_of_the_recipe_is_kept(trained, videos, tmp_path):
+    (tmp_path / f"{HIGH}.safetensors").write_bytes((trained[0] / f"{HIGH}.safetensors").read_bytes())
+    told = recipe(arseg=schedule(1), encoding=EncodeSettings(codec="mpeg4", gop_length=4, bitrate_kbps=300))
+    trainer(tmp_path, videos, made=told).train("arseg@0.5")
+    settings = [json.loads(path.read_text())["settings"] for path in (tmp_path / "streams").glob("*.json")]
+    assert {(s["codec"], s["fps"], s["bitrate_kbps"]) for s in settings} == {("mpeg4", 15.0, 300)}
+    np.testing.assert_equal(len(settings), 4)  # 2 videos, frames 3 (first with 3 before it) and 9
