@@ -35,7 +35,7 @@ from vssbench.datasets.sparse_video import SparseVideo
 from vssbench.datasets.stills import CamVidStills
 from vssbench.datasets.street import Street
 from vssbench.errors import UsageError, VssBenchError
-from vssbench.networks.weights import WeightsHeader, file_sha256, load_network, read_weights
+from vssbench.networks.weights import file_sha256, load_network
 from vssbench.records import Dataset, Method
 from vssbench.runner.members import Member
 
@@ -57,7 +57,6 @@ def constant(bench: Bench, _variant: str, point: float | None) -> Member:
     """One network, every frame at one scale, trained at that scale."""
     scale = require_scale("constant", point)
     path = bench.weights / f"constant@{scale}.safetensors"
-    _, header = read_weights(path)
 
     def build(device: torch.device) -> Method:
         network, _ = load_network(path, num_classes=bench.num_classes, device=device)
@@ -70,7 +69,7 @@ def constant(bench: Bench, _variant: str, point: float | None) -> Member:
         curves=("constant",),
         point=scale,
         point_label=f"{scale:g}x",
-        network=network_name(header),
+        network=bench.network_name(f"constant@{scale}"),
         weights={path.name: file_sha256(path)},
     )
 
@@ -79,7 +78,6 @@ def arseg(bench: Bench, variant: str, point: float | None) -> Member:
     """AR-Seg with the low-resolution branch at a scale; `:release` as the released program computes."""
     scale = require_scale("arseg", point)
     path, high = bench.weights / f"arseg@{scale}.safetensors", bench.weights / f"{HIGH}.safetensors"
-    _, header = read_weights(path)
 
     def build(device: torch.device) -> Method:
         network = load_branch(path, high, num_classes=bench.num_classes, device=device, convention=variant or None)
@@ -93,7 +91,7 @@ def arseg(bench: Bench, variant: str, point: float | None) -> Member:
         curves=(head,),
         point=scale,
         point_label=f"{scale:g}x",
-        network=network_name(header),
+        network=bench.network_name(f"arseg@{scale}"),
         weights={p.name: file_sha256(p) for p in (path, high)},
     )
 
@@ -118,7 +116,6 @@ def taplab(bench: Bench, variant: str, point: float | None) -> Member:
             "p_frames": len(means),
         }
     path = bench.weights / f"{HIGH}.safetensors"
-    _, header = read_weights(path)
 
     def build(device: torch.device) -> Method:
         network, _ = load_network(path, num_classes=bench.num_classes, device=device)
@@ -132,7 +129,7 @@ def taplab(bench: Bench, variant: str, point: float | None) -> Member:
         curves=("taplab:ffw+rgc+rgfs" if with_region else "taplab:ffw+rgfs",),
         point=share or 0.0,
         point_label=f"{100 * (share or 0.0):g} %",
-        network=network_name(header),
+        network=bench.network_name(),
         weights={path.name: file_sha256(path)},
         calibration=calibration,
     )
@@ -143,7 +140,6 @@ def reuse(bench: Bench, variant: str, point: float | None) -> Member:
     if point is not None:
         raise UsageError(f"reuse:{variant} has no points; call it reuse:{variant}")
     path = bench.weights / f"{HIGH}.safetensors"
-    _, header = read_weights(path)
     kind = {"prediction": PredictionReuse, "features": FeatureReuse}[variant]
 
     def build(device: torch.device) -> Method:
@@ -154,7 +150,7 @@ def reuse(bench: Bench, variant: str, point: float | None) -> Member:
         name=f"reuse:{variant}",
         family="reuse",
         build=build,
-        network=network_name(header),
+        network=bench.network_name(),
         weights={path.name: file_sha256(path)},
     )
 
@@ -164,12 +160,6 @@ def require_scale(family: str, point: float | None) -> float:
     if point is None or not 0 < point <= 1:
         raise UsageError(f"{family} needs a scale above 0 and up to 1 after @, e.g. {family}@0.5; got {point}")
     return point
-
-
-def network_name(header: WeightsHeader) -> str:
-    """The network in a table: "bisenet18 x0.25", and by its name alone at full width."""
-    width = header.width
-    return header.network if width == 1 else f"{header.network} x{width:g}"
 
 
 TAPLAB = ("ffw", "ffw+rgc", "ffw+rgfs", "ffw+rgc+rgfs")

@@ -172,6 +172,7 @@ class Trainer:
 
     def _header(self, member: str, scale: float, final_sha256: str = "") -> WeightsHeader:
         recipe = json.loads(json.dumps(dataclasses.asdict(self._recipe)))
+        del recipe["members"]  # which others were made beside it says nothing of this one
         return WeightsHeader(
             network=self._recipe.network,
             num_classes=self._num_classes,

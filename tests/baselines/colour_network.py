@@ -36,9 +36,7 @@ def painted(labels):
     return np.eye(3, dtype=np.uint8)[np.asarray(labels)] * 255
 
 
-def frame_of(
-    labels, frame_type="I", *, rgb=None, flow=None, frames_back=1, residual=None, index=0, motion=True
-):
+def frame_of(labels, frame_type="I", *, rgb=None, flow=None, frames_back=1, residual=None, index=0, motion=True):
     """A frame showing `labels` (or `rgb`); a P frame has zero motion and zero residual unless told otherwise.
 
     `flow` is (dx, dy) for all pixels or (H, W, 2); `residual` a number or (H, W, 3).

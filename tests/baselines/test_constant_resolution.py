@@ -21,9 +21,7 @@ def test_full_scale_gives_the_networks_own_labels():
 
 def test_half_scale_of_an_odd_frame_truncates_and_returns_full_size():
     network = ColourNetwork()
-    step = ConstantResolution(network=network, scale=0.5, device="cpu").step(
-        frame_of(np.ones((7, 9), np.uint8))
-    )
+    step = ConstantResolution(network=network, scale=0.5, device="cpu").step(frame_of(np.ones((7, 9), np.uint8)))
     assert network.seen == [(3, 4)]  # int(3.5), int(4.5)
     np.testing.assert_array_equal(step.labels, np.ones((7, 9), np.uint8))
 
@@ -48,9 +46,7 @@ def test_align_corners_resizes_input_and_logits_as_the_released_program():
     rgb = generator.integers(0, 256, (12, 16, 3), dtype=np.uint8)
     images = torch.from_numpy(rgb).permute(2, 0, 1)[None] / 255
     small = functional.interpolate(images, (6, 8), mode="bilinear", align_corners=True)
-    expected = (
-        functional.interpolate(small, (12, 16), mode="bilinear", align_corners=True)[0].argmax(0).numpy()
-    )
+    expected = functional.interpolate(small, (12, 16), mode="bilinear", align_corners=True)[0].argmax(0).numpy()
     frame = frame_of(None, rgb=rgb)
     released = ConstantResolution(network=ColourNetwork(), scale=0.5, device="cpu", align_corners=True)
     ours = ConstantResolution(network=ColourNetwork(), scale=0.5, device="cpu")

@@ -132,9 +132,7 @@ def test_reset_forgets_the_key_frame(make, network):
 
 
 def test_a_network_without_two_levels_is_refused_with_one_that_has_them():
-    with pytest.raises(
-        UsageError, match="PSPNet18Cityscapes lacks low_level, high_level, fuse: use BiSeNet18"
-    ):
+    with pytest.raises(UsageError, match="PSPNet18Cityscapes lacks low_level, high_level, fuse: use BiSeNet18"):
         FeatureReuse(network=PSPNet18Cityscapes(num_classes=3, width=0.1), device="cpu")
 
 

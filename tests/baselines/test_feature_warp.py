@@ -95,9 +95,7 @@ def test_on_the_logits_grid_a_cell_takes_the_reference_at_its_centre():
 
 
 def test_a_vector_to_a_later_frame_is_refused():
-    with pytest.raises(
-        BitstreamError, match=r"a frame 2 later \(B frames\); encode with I and P frames only"
-    ):
+    with pytest.raises(BitstreamError, match=r"a frame 2 later \(B frames\); encode with I and P frames only"):
         FeatureWarp(max_frames_back=4).references(motion_of_size((1, 2), frames_back=[[1, -2]]))
 
 

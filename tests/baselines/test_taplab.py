@@ -139,8 +139,7 @@ def test_labels_are_those_of_log_softmax_maps():
 
     for padding in ("border", "zeros"):
         ours, released = (
-            taplab(network(), correction=correction, padding=padding)
-            for network in (ScaledColour, LogSoftmaxColour)
+            taplab(network(), correction=correction, padding=padding) for network in (ScaledColour, LogSoftmaxColour)
         )
         for t in range(6):
             residual = rng.integers(-60, 60, (8, 10, 3))

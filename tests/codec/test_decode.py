@@ -12,7 +12,7 @@ from PIL import Image
 
 from vssbench.codec.decode import decode, frame_types, probe
 from vssbench.codec.encode import EncodeSettings, encode
-from vssbench.codec.motion import raw_vectors
+from vssbench.codec.motion import VECTOR_DTYPE, raw_vectors
 from vssbench.codec.residual import compensate
 from vssbench.errors import BitstreamError, UsageError
 from vssbench.records import MotionField
@@ -41,6 +41,7 @@ def test_mpeg4_vectors_equal_mv_extractors_in_all_337_frames(shared):
         container.streams.video[0].codec_context.options = {"flags2": "+export_mvs"}
         for frame in container.decode(video=0):
             rows = raw_vectors(frame)
+            assert rows.dtype == VECTOR_DTYPE
             table = np.stack([rows[name].astype("<i4") for name in fields], axis=1)
             found.append(hashlib.sha256(table.tobytes()).hexdigest())
             types.append("?IPB"[int(frame.pict_type)])

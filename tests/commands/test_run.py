@@ -37,7 +37,7 @@ def test_a_run_leaves_store_manifest_tables_and_figures(bench, tmp_path, capsys)
     printed = capsys.readouterr().out
     assert "constant@1.0" in printed
     assert "taplab:ffw+rgc+rgfs@0.1" in printed
-    for name in TABLES + ("latency",):
+    for name in (*TABLES, "latency"):
         assert (out / f"summary/{name}.md").stat().st_size > 0
     for name in ("accuracy_cost", "accuracy_distance"):
         for suffix in ("svg", "pdf", "png"):

@@ -144,6 +144,78 @@ def test_bisenets_two_paths_fused_are_its_features(size):
         assert not torch.equal(network.fuse(low, other), network.features(images))
 
 
+def with_statistics(name):
+    """A network whose batch norms have seen pictures, so that leaving one out shows."""
+    network = tiny(name).train()
+    with torch.no_grad():
+        network(picture(64, 96, count=2, seed=3))
+    return network.eval()
+
+
+def conv_bn(x, block):
+    """Convolution, then normalisation by the running statistics, written out."""
+    convolution, norm = block[0], block[1]
+    y = torch.nn.functional.conv2d(x, convolution.weight, convolution.bias, 1, convolution.padding)
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return (y - norm.running_mean.view(1, -1, 1, 1)) * scale.view(1, -1, 1, 1) + norm.bias.view(1, -1, 1, 1)
+
+
+def gate(y, layers):
+    """Sigmoid of the normalised projection of the global mean (BiSeNet, fig. 2b and c)."""
+    return 1 / (1 + (-conv_bn(y.mean((2, 3), keepdim=True), layers)).exp())
+
+
+def twice(x):
+    return x.repeat_interleave(2, -2).repeat_interleave(2, -1)  # nearest x2
+
+
+@pytest.mark.parametrize("size", [(64, 96), (65, 97)])
+def test_bisenet18_computes_what_the_papers_figure_2_shows(size):
+    network, images = with_statistics("bisenet18"), picture(*size)
+    with torch.no_grad():
+        path = network.context_path
+        _, x16, x32 = path.backbone(network.normalise(images))
+        context = conv_bn(x32.mean((2, 3), keepdim=True), path.global_context).relu()
+        y32 = conv_bn(x32, path.refine32.conv).relu()
+        up32 = twice(y32 * gate(y32, path.refine32.weight) + context)
+        y16 = conv_bn(resize(up32, tuple(x16.shape[-2:])), path.head32).relu()
+        z16 = conv_bn(x16, path.refine16.conv).relu()
+        high = conv_bn(twice(z16 * gate(z16, path.refine16.weight) + y16), path.head16).relu()
+        torch.testing.assert_close(network.high_level(images), high)
+        low = resize(network.low_level(images), tuple(high.shape[-2:]))
+        fused = conv_bn(torch.cat([low, high], 1), network.fusion.conv).relu()
+        fused = fused + fused * gate(fused, network.fusion.weight)
+        torch.testing.assert_close(network.features(images), conv_bn(fused, network.head).relu())
+
+
+def test_the_spatial_path_is_three_strided_convolutions_and_a_projection():
+    convolutions = [block[0] for block in tiny("bisenet18").spatial_path]
+    assert [(c.kernel_size[0], c.stride[0]) for c in convolutions] == [(7, 2), (3, 2), (3, 2), (1, 1)]
+    assert all(c.bias is None for c in convolutions)
+
+
+def test_the_decoder_of_pspnet18_for_camvid_doubles_three_times():
+    network, images = with_statistics("pspnet18-camvid"), picture(64, 96)
+    with torch.no_grad():
+        x = network.bottleneck[0](network.pooling(network.extract(network.normalise(images)))).relu()
+        for block in network.decoder:
+            convolution, norm, prelu, dropout = block.layers
+            y = conv_bn(resize(x, (2 * x.shape[-2], 2 * x.shape[-1])), (convolution, norm))
+            x = torch.where(y > 0, y, prelu.weight * y)
+            assert dropout.p == 0.15
+        torch.testing.assert_close(network.features(images), x)
+
+
+def test_the_head_of_pspnet18_for_cityscapes_is_one_convolution_over_the_pooled_pyramid():
+    network, images = with_statistics("pspnet18-cityscapes"), picture(64, 96)
+    with torch.no_grad():
+        x = network.extract(network.normalise(images))
+        grids = [torch.nn.functional.adaptive_avg_pool2d(x, grid) for grid in (1, 2, 3, 6)]
+        projected = [conv_bn(g, p).relu() for g, p in zip(grids, network.pooling.projections, strict=True)]
+        joined = torch.cat([x, *(resize(p, (8, 12)) for p in projected)], 1)
+        torch.testing.assert_close(network.features(images), conv_bn(joined, network.head[0]).relu())
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_sample_of_a_batch_is_treated_by_itself(name):
     network, images = tiny(name), picture(64, 96, count=2)

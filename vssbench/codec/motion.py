@@ -33,7 +33,8 @@ VECTOR_DTYPE = np.dtype(
         ("motion_x", np.int32),
         ("motion_y", np.int32),
         ("motion_scale", np.uint16),
-    ]
+    ],
+    align=True,
 )  # libavutil/motion_vector.h, AVMotionVector
 
 LONGEST_DISTANCE_FRAMES = int(np.iinfo(np.int16).max)  # what MotionField.frames_back can hold

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vssbench.errors import UsageError
 from vssbench.networks.base import SegmentationNetwork
-from vssbench.networks.weights import load_network
+from vssbench.networks.weights import load_network, read_weights
 from vssbench.records import Dataset, Method
 from vssbench.runner.members import Member
 
@@ -34,6 +34,11 @@ class Bench:
     num_classes: int
     device: torch.device
     residual_means: Callable[[], tuple[NDArray[np.float64], str]]
+
+    def network_name(self, member: str = "constant@1.0") -> str:
+        """A network as the tables call it: "bisenet18 x0.25", and by its name alone at full width."""
+        _, header = read_weights(self.weights / f"{member}.safetensors")
+        return header.network if header.width == 1 else f"{header.network} x{header.width:g}"
 
     def network(self, member: str = "constant@1.0") -> SegmentationNetwork:
         """A trained per-frame network by the name of its weights, in evaluation mode on the device."""
@@ -141,6 +146,7 @@ def plugin_family(name: str, factory: Callable[[Bench], Method]) -> Family:
                 )
             )
 
-        return Member(name=name, family=name, build=build)
+        # in the tables it stands beside the anchor, whose network it is free to use
+        return Member(name=name, family=name, build=build, network=bench.network_name())
 
     return Family(name=name, summary="a plugin", members=lambda _: (name,), member=member)

@@ -11,8 +11,8 @@ from vssbench.errors import ShapeError, UsageError
 Border = Literal["zero", "masked"]
 
 TILE = 4  # queries of a TILE x TILE block share one key block: 16 x 100 products for 7x7, of which 49 are wanted
-# of the keys and logits of a band, on a CPU (a core's cache; an eighth of a map) and on a GPU (few launches; a map)
-_BAND_BYTES = ((2 << 20, 1 / 8), (256 << 20, 1.0))
+# for the keys and logits of a band: at most so many bytes, or maps; a GPU wants few launches more than cached data
+_BAND_BYTES = ((2 << 20, 2.0), (256 << 20, 1.0))  # on a CPU, on a GPU
 
 
 def local_attention(
@@ -27,11 +27,10 @@ def local_attention(
     """A(x) = sum_n softmax_n(scale * query(x) . key(x + n)) value(x + n), n over the window around x.
 
     The image is done in bands of rows, each as batched products of TILE x TILE queries with the block of keys that
-    they see. A band's buffers are small against a map: with its result a call adds under twice the memory of one
-    map from 90x120 on (1.6 maps at C = 256; 1.1 at C = 64, 720x960), and 2.2 to 2.5 maps at 45x60; on a GPU, where
-    bands are wide to save launches, under twice that of query, key and value. It is one operator,
-    `vssbench::local_attention`, to whoever counts or traces. The gradient computes the softmax again and keeps
-    nothing but the inputs.
+    they see. A band's buffers are small against a map: with its result a call adds 1.6 maps of memory at C = 256,
+    90x120, 1.1 at C = 64, 720x960, and always under twice query, key and value where the map has 45x60 pixels. It
+    is one operator, `vssbench::local_attention`, to whoever counts or traces. The gradient computes the softmax
+    again and keeps nothing but the inputs.
 
     Args:
         query: (N, C, h, w), floating point; half types are computed in float32.
@@ -100,8 +99,8 @@ def _band_height(query: Tensor, window: int) -> int:
     bytes_each = _work_dtype(query).itemsize
     side = TILE + window - 1
     tile_bytes = (TILE * side * channels + 2 * TILE**2 * side**2) * bytes_each
-    most, share = _BAND_BYTES[query.is_cuda]
-    allowed = min(most, int(share * height * width * channels * bytes_each))
+    most_bytes, most_maps = _BAND_BYTES[query.is_cuda]
+    allowed = min(most_bytes, int(most_maps * height * width * channels * bytes_each))
     rows = -(-height // TILE)
     bands = -(-rows // max(1, allowed // (_tiles_across(width, window) * tile_bytes)))
     return -(-rows // bands) * TILE
