@@ -24,14 +24,14 @@ class Recipe:
 
     Args:
         dataset: name of the data set, for the record.
-        members: the weights to make, in order; "constant@1.0" is what all others start from.
+        members: the weights to make, in order; see `arseg.train.START_OF` for what each starts from.
         network, width: of `vssbench.networks.zoo`.
         criterion: "ce" or "ohem" (`vssbench.training.losses`).
         label_stride: the loss falls on every so many pixels of each axis (`losses.on_label_grid`).
         every: train on each `every`-th annotated frame of a video; for pairs, frames between two labelled ones.
-        high: schedule of the full-resolution network, from random weights.
-        constant: schedule of the constant-resolution networks below 1.0, from the full-resolution weights.
-        arseg: schedule of the AR-Seg branches, from the full-resolution weights.
+        base: schedule of the base network, at full resolution from random weights.
+        constant: schedule of every constant-resolution network, from the base weights.
+        arseg: schedule of the AR-Seg branches, from the weights of constant@1.0.
         unfused_steps: of AR-Seg, see `arseg.feature_similarity.fst_loss`.
         convention: of AR-Seg, "paper" or "release".
         encoding: of the streams that the pairs' vectors come from; None bitrate: see `clips.default_bitrate_kbps`;
@@ -47,7 +47,7 @@ class Recipe:
     criterion: str = "ce"
     label_stride: int = 1
     every: int = 1
-    high: Schedule
+    base: Schedule
     constant: Schedule
     arseg: Schedule
     unfused_steps: int = 0
@@ -75,7 +75,7 @@ def read_recipe(path: Path) -> Recipe:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the recipe {path}: {error}") from error
-    stages = ("high", "constant", "arseg")
+    stages = ("base", "constant", "arseg")
     parts = {name: table.pop(name, {}) for name in ("schedule", "augmentation", *stages, "encoding")}
     for name, part in parts.items():
         if not isinstance(part, dict):

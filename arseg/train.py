@@ -25,21 +25,29 @@ from vssbench.training.losses import LOSSES
 from vssbench.training.samples import LabelledFrames
 from vssbench.training.segmentation import segmentation_loss
 
-HIGH = "constant@1.0"
+BASE = "base"  # full resolution, from random weights; what every constant-resolution network starts from
+HIGH = "constant@1.0"  # the full-resolution network that AR-Seg's branches stand beside
+
+
+START_OF = {BASE: None, "constant": BASE, "arseg": HIGH}
 
 
 def parse_member(member: str) -> tuple[str, float]:
-    """A name of weights -> (family, scale): "arseg@0.5" -> ("arseg", 0.5).
+    """A name of weights -> (family, scale): "arseg@0.5" -> ("arseg", 0.5), "base" -> ("base", 1.0).
 
     Raises: UsageError, when it names nothing that is trained.
     """
+    if member == BASE:
+        return BASE, 1.0
     family, _, point = member.partition("@")
     try:
         scale = float(point)
     except ValueError:
         scale = float("nan")
     if family not in ("constant", "arseg") or not 0 < scale <= 1:
-        raise UsageError(f"cannot train {member!r}; weights are called constant@SCALE or arseg@SCALE, 0 < SCALE <= 1")
+        raise UsageError(
+            f"cannot train {member!r}; weights are called base, constant@SCALE or arseg@SCALE, 0 < SCALE <= 1"
+        )
     if point != str(scale):  # a run would not find them under another name
         raise UsageError(f"cannot train {member!r}; call it {family}@{scale}")
     return family, scale
@@ -47,6 +55,9 @@ def parse_member(member: str) -> tuple[str, float]:
 
 class Trainer:
     """Trains the members of a recipe, sharing the data that they share.
+
+    Every constant-resolution network, 1.0 included, starts from one base network and is trained equally long at its
+    own scale, so that no scale is favoured; AR-Seg's branches start from the one at 1.0.
 
     Args:
         recipe: what to do.
@@ -86,19 +97,19 @@ class Trainer:
     def check(self, members: Sequence[str]) -> None:
         """Refuse a list that cannot be trained before the first step is taken.
 
-        Raises: UsageError, for an unknown member, or where the full-resolution network is neither there nor listed.
+        Raises: UsageError, for an unknown member, or one whose starting weights are neither there nor listed before.
         """
-        for member in members:
-            parse_member(member)
-        if members and not self.path(HIGH).exists() and members[0] != HIGH:
-            raise UsageError(
-                f"{members[0]} starts from the weights {self.path(HIGH)}, which are not there; train {HIGH} first"
-            )
+        for number, member in enumerate(members):
+            first = START_OF[parse_member(member)[0]]
+            if first and first not in members[:number] and not self.path(first).exists():
+                raise UsageError(
+                    f"{member} starts from the weights {self.path(first)}, which are not there; train {first} first"
+                )
 
     def train(self, member: str) -> Path:
         """Train one member, going on from its checkpoint; returns the path of its weights.
 
-        Raises: UsageError, for an unknown member; WeightsError, when "constant@1.0" is missing or does not fit.
+        Raises: UsageError, for an unknown member; WeightsError, when what it starts from is missing or does not fit.
         """
         family, scale = parse_member(member)
         if not self.path(member).exists():
@@ -125,15 +136,14 @@ class Trainer:
 
     def _train_constant(self, member: str, scale: float) -> None:
         recipe = self._recipe
-        torch.manual_seed(recipe.high.seed)
-        if member == HIGH:
+        schedule = recipe.base if member == BASE else recipe.constant
+        torch.manual_seed(schedule.seed)
+        if member == BASE:
             network = build_network(recipe.network, num_classes=self._num_classes, width=recipe.width)
-            schedule = recipe.high
         else:
             network, _ = load_network(
-                self.path(HIGH), num_classes=self._num_classes, device=self._device, auxiliary=True
+                self.path(BASE), num_classes=self._num_classes, device=self._device, auxiliary=True
             )
-            schedule = recipe.constant
         network = network.to(self._device, memory_format=torch.channels_last)
         loss = segmentation_loss(
             network, scale=scale, criterion=LOSSES[recipe.criterion], label_stride=recipe.label_stride

@@ -29,7 +29,7 @@ def read(tmp_path, text):
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_recipes_of_the_project_can_be_read_and_their_members_trained(path):
     recipe = read_recipe(path)
-    assert recipe.members[0] == "constant@1.0"
+    assert recipe.members[0] == "base"
     assert len(set(recipe.members)) == len(recipe.members)
     assert all(parse_member(member) for member in recipe.members)
 
@@ -37,7 +37,7 @@ def test_the_recipes_of_the_project_can_be_read_and_their_members_trained(path):
 def test_a_short_recipe_has_defaults_for_the_rest(tmp_path):
     recipe = read(tmp_path, LEAST)
     assert recipe.members == ("constant@1.0", "arseg@0.5")
-    assert recipe.high == recipe.constant == recipe.arseg == Schedule(steps=10)
+    assert recipe.base == recipe.constant == recipe.arseg == Schedule(steps=10)
     assert (recipe.network, recipe.width, recipe.criterion, recipe.convention) == ("bisenet18", 1.0, "ce", "paper")
     assert recipe.encoding == EncodeSettings(codec="h264")
 
@@ -46,7 +46,7 @@ def test_a_stage_overrides_what_all_stages_share(tmp_path):
     text = LEAST + "batch = 4\n[augmentation]\ncrop = [64, 96]\nscales = [1, 2]\n[arseg]\nsteps = 3\nseed = 7\n"
     recipe = read(tmp_path, text)
     augmentation = Augmentation(crop=(64, 96), scales=(1, 2))
-    assert recipe.high == Schedule(steps=10, batch=4, augmentation=augmentation)
+    assert recipe.base == Schedule(steps=10, batch=4, augmentation=augmentation)
     assert recipe.arseg == Schedule(steps=3, batch=4, seed=7, augmentation=augmentation)
 
 
@@ -76,7 +76,7 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path, data):
         ("", "steps"),
         ('dataset = "street"\n[schedule]\nsteps = 1\n', "members"),
         ("wdith = 0.5\n" + LEAST, "unknown wdith in the top level; it takes .*width"),
-        (LEAST + "rate = 0.1\n", "unknown rate in high"),
+        (LEAST + "rate = 0.1\n", "unknown rate in base"),
         (LEAST + "[arseg]\nlr = 0.1\n", "unknown lr in arseg"),
         (LEAST + "[augmentation]\nzoom = 2\n", "unknown zoom in augmentation"),
         (LEAST + "[encoding]\nqp = 20\n", "unknown qp in encoding"),
@@ -89,16 +89,16 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path, data):
         ("unfused_steps = -1\n" + LEAST, "unfused_steps must be at least 0"),
         ('width = "half"\n' + LEAST, "width in the top level must be of the type float, got 'half'"),
         ("every = 1.5\n" + LEAST, "every in the top level must be of the type int, got 1.5"),
-        (LEAST.replace("= 10", '= "10"'), "steps in high must be of the type int, got '10'"),
-        (LEAST.replace("= 10", "= true"), "steps in high must be of the type int, got True"),
-        (LEAST.replace("= 10", "= 0"), "high: steps of a schedule must be at least 1, got 0"),
-        (LEAST + "bfloat16 = 1\n", "bfloat16 in high must be of the type bool"),
+        (LEAST.replace("= 10", '= "10"'), "steps in base must be of the type int, got '10'"),
+        (LEAST.replace("= 10", "= true"), "steps in base must be of the type int, got True"),
+        (LEAST.replace("= 10", "= 0"), "base: steps of a schedule must be at least 1, got 0"),
+        (LEAST + "bfloat16 = 1\n", "bfloat16 in base must be of the type bool"),
         (LEAST + "[augmentation]\ncrop = [64]\n", "crop in augmentation must be of the type"),
         (LEAST + "[augmentation]\ncrop = 64\n", "crop in augmentation must be of the type"),
         (LEAST + "[augmentation]\nscales = [2.0, 1.0]\n", "augmentation: scales"),
         (LEAST.replace('["constant@1.0", "arseg@0.5"]', '"constant@1.0"'), "members in the top level"),
         (LEAST.replace('"arseg@0.5"', "0.5"), "members in the top level"),
-        ("high = 3\n" + LEAST, r"high must be a table, \[high\], got 3"),
+        ("base = 3\n" + LEAST, r"base must be a table, \[base\], got 3"),
         ("encoding = []\n" + LEAST, "encoding must be a table"),
         (LEAST + '[encoding]\ncodec = "x265"\n', "encoding: unknown codec 'x265'; did you mean 'hevc'"),
         (LEAST + "[encoding]\nfps = 30\n", "the frame rate is the videos'"),

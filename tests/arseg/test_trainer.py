@@ -11,7 +11,7 @@ from tiny_arseg import CPU
 from arseg.creff import PAPER, RELEASE
 from arseg.method import ARSeg
 from arseg.recipe import Recipe
-from arseg.train import HIGH, Trainer, parse_member
+from arseg.train import BASE, HIGH, START_OF, Trainer, parse_member
 from arseg.weights import load_branch
 from baselines.constant_resolution import ConstantResolution
 from vssbench.codec.cache import EncodeCache
@@ -23,7 +23,7 @@ from vssbench.networks.weights import WeightsHeader, load_network, read_weights,
 from vssbench.training.augment import Augmentation
 from vssbench.training.loop import Schedule
 
-MEMBERS = (HIGH, "constant@0.5", "arseg@0.5")
+MEMBERS = (BASE, HIGH, "constant@0.5", "arseg@0.5")
 CLASSES = 11
 
 
@@ -39,7 +39,7 @@ def recipe(**options):
         "width": 0.0625,
         "criterion": "ohem",
         "every": 6,
-        "high": schedule(3),
+        "base": schedule(3),
         "constant": schedule(2),
         "arseg": schedule(2),
         "encoding": EncodeSettings(codec="h264", gop_length=4),
@@ -101,7 +101,7 @@ def test_the_files_say_how_they_were_made(trained):
 
 def test_the_weights_are_of_networks_that_learnt_apart(trained):
     folder, _ = trained
-    high, low = (load_network(folder / f"{m}.safetensors", num_classes=CLASSES, device=CPU)[0] for m in MEMBERS[:2])
+    high, low = (load_network(folder / f"{m}.safetensors", num_classes=CLASSES, device=CPU)[0] for m in (HIGH, "constant@0.5"))
     assert not torch.equal(high.final.weight, low.final.weight)
     both = branch(folder)
     assert torch.equal(both.high.final.weight, high.final.weight)
@@ -146,8 +146,9 @@ class Interrupt(Exception):
 @pytest.mark.parametrize("member", MEMBERS)
 def test_an_interrupted_training_ends_in_the_same_bytes(trained, videos, tmp_path, member):
     folder, _ = trained
-    if member != HIGH:
-        (tmp_path / f"{HIGH}.safetensors").write_bytes((folder / f"{HIGH}.safetensors").read_bytes())
+    start = START_OF[parse_member(member)[0]]
+    if start:
+        (tmp_path / f"{start}.safetensors").write_bytes((folder / f"{start}.safetensors").read_bytes())
 
     def stop(done, *_):
         if done == 2:  # the first step's checkpoint is there
@@ -164,19 +165,19 @@ def test_an_interrupted_training_ends_in_the_same_bytes(trained, videos, tmp_pat
     assert path.read_bytes() == (folder / path.name).read_bytes()
 
 
-def test_members_that_start_from_the_full_resolution_network_need_it_first(videos, tmp_path):
+def test_members_need_the_weights_they_start_from_first(videos, tmp_path):
     fresh = trainer(tmp_path, videos)
     fresh.check(MEMBERS)
     fresh.check([])
-    for members in (["arseg@0.5"], ["constant@0.5", HIGH]):
-        with pytest.raises(UsageError, match=f"{members[0]} starts from the weights .*train {HIGH} first"):
+    for members, first in ((["arseg@0.5"], HIGH), ([HIGH, BASE], BASE), ([BASE, "arseg@0.5", HIGH], HIGH)):
+        with pytest.raises(UsageError, match=f"starts from the weights .*train {first} first"):
             fresh.check(members)
-    for member in ("arseg@0.5", "constant@0.5"):
-        with pytest.raises(WeightsError, match=f"no weights at .*vssbench train {HIGH}"):
+    for member, first in (("arseg@0.5", HIGH), ("constant@0.5", BASE), (HIGH, BASE)):
+        with pytest.raises(WeightsError, match=f"no weights at .*vssbench train {first}"):
             fresh.train(member)
 
 
-def test_with_the_full_resolution_network_there_the_others_may_come_in_any_order(trained, videos):
+def test_with_their_starting_weights_there_members_may_come_in_any_order(trained, videos):
     trainer(trained[0], videos).check(["arseg@0.3", "constant@0.7"])
 
 
@@ -184,8 +185,8 @@ def test_with_the_full_resolution_network_there_the_others_may_come_in_any_order
     "member", ["taplab@0.5", "constant", "arseg@", "arseg@0", "arseg@1.1", "arseg@-0.5", "arseg@half", "arseg@nan", ""]
 )
 def test_what_cannot_be_trained_is_refused(member, videos, tmp_path):
-    with pytest.raises(UsageError, match="weights are called constant@SCALE or arseg@SCALE"):
-        trainer(tmp_path, videos).check([HIGH, member])
+    with pytest.raises(UsageError, match="weights are called base, constant@SCALE or arseg@SCALE"):
+        trainer(tmp_path, videos).check([BASE, member])
     with pytest.raises(UsageError, match="cannot train"):
         trainer(tmp_path, videos).train(member)
 
