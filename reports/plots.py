@@ -182,7 +182,7 @@ def _cost_axes(axes: Axes, points: pd.DataFrame) -> None:
     axes.set_xscale("log")
     axes.set_xlim(low / pad, high * pad)
     _log_ticks(axes.xaxis, high / low)
-    axes.set_xlabel("GMACs per frame (1 MAC = one multiply-add)")
+    axes.set_xlabel("GMACs per frame (1 MAC = one multiply-add = 2 FLOPs)")
     flops = axes.secondary_xaxis("top", functions=(lambda x: 2 * x, lambda x: x / 2))
     flops.set_xscale("log")
     _log_ticks(flops.xaxis, high / low)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from reports.markup import markdown
 from reports.plots import write_figures
 from reports.summary import summarise
 from reports.tables import render_summary, write_tables
+from reports.wall_time import wall_time
 from vssbench.store import Store
 
 
@@ -22,6 +24,8 @@ def write_reports(folder: Path, keys: Collection[str] | None = None) -> str:
     """
     with Store.open(folder, read_only=True) as store, store.snapshot():
         frame = summarise(store, keys=keys)
+        stages = store.stages()
     write_tables(frame, folder / "summary")
+    (folder / "summary/wall_time.md").write_text(markdown(wall_time(stages)), encoding="utf-8")
     write_figures(frame, folder / "figures")
     return render_summary(frame)

@@ -101,7 +101,8 @@ def test_the_files_say_how_they_were_made(trained):
 
 def test_the_weights_are_of_networks_that_learnt_apart(trained):
     folder, _ = trained
-    high, low = (load_network(folder / f"{m}.safetensors", num_classes=CLASSES, device=CPU)[0] for m in (HIGH, "constant@0.5"))
+    paths = (folder / f"{member}.safetensors" for member in (HIGH, "constant@0.5"))
+    high, low = (load_network(path, num_classes=CLASSES, device=CPU)[0] for path in paths)
     assert not torch.equal(high.final.weight, low.final.weight)
     both = branch(folder)
     assert torch.equal(both.high.final.weight, high.final.weight)
