@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from arseg.train import Trainer
 from arseg.weights import load_branch
 from baselines.constant_resolution import ConstantResolution
 from baselines.feature_reuse import FeatureReuse, PredictionReuse
-from baselines.frame_selection import PAPER_SHARE, FrameSelection, calibrate_threshold
+from baselines.frame_selection import PAPER_SHARE, FrameSelection, calibrate_threshold, mean_abs_residual
 from baselines.residual_correction import RegionCorrection
 from baselines.taplab import TapLab
 from reports.write import write_reports
@@ -106,13 +107,13 @@ def taplab(bench: Bench, variant: str, point: float | None) -> Member:
     calibration: dict[str, object] = {}
     selection = None
     if share is not None:
-        means, source = bench.residual_means()
+        means = residual_means(bench)
         threshold = calibrate_threshold(means, share)
         selection = FrameSelection(threshold_mean=threshold, calibrated_share=share)
         calibration = {
             "rgfs_threshold_mean": str(threshold),
             "share": share,
-            "on": source,
+            "on": bench.training_source,
             "p_frames": len(means),
         }
     path = bench.weights / f"{HIGH}.safetensors"
@@ -133,6 +134,13 @@ def taplab(bench: Bench, variant: str, point: float | None) -> Member:
         weights={path.name: file_sha256(path)},
         calibration=calibration,
     )
+
+
+@cache
+def residual_means(bench: Bench) -> list[float]:
+    """Mean |residual| of every P frame of the training clips, which all members of the family share."""
+    frames = bench.training_frames({"residual"})
+    return [mean_abs_residual(frame.residual) for frame in frames if frame.residual is not None]
 
 
 def reuse(bench: Bench, variant: str, point: float | None) -> Member:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -66,7 +67,7 @@ class Trainer:
         weights: folder of the results, MEMBER.safetensors each; finished ones are not trained again.
         cache: of encoded streams.
         device: to train on.
-        progress: called with the member's name -> a callback for each step.
+        progress: called with the member's name -> a callback for each step; also once for "encoding pairs".
     """
 
     def __init__(
@@ -177,7 +178,14 @@ class Trainer:
             first = self._videos[0]
             rate = self._recipe.encoding.bitrate_kbps or default_bitrate_kbps(first.size, first.fps)
             settings = dataclasses.replace(self._recipe.encoding, bitrate_kbps=rate, fps=first.fps)
-            self._pairs = KeyFramePairs(self._videos, settings=settings, cache=self._cache, every=self._recipe.every)
+            tell = self._progress("encoding pairs") if self._progress else None
+            self._pairs = KeyFramePairs(
+                self._videos,
+                settings=settings,
+                cache=self._cache,
+                every=self._recipe.every,
+                progress=tell and (lambda done, total: tell(done, total, math.nan, math.nan)),
+            )
         return self._pairs
 
     def _header(self, member: str, scale: float, final_sha256: str = "") -> WeightsHeader:

@@ -65,9 +65,7 @@ def _config(path: Path, options: argparse.Namespace) -> dict[str, object]:
     values = {key.replace("-", "_"): value for key, value in table.items()}
     wrong = sorted(values.keys() - vars(options).keys() | values.keys() & {"command", "config"})
     if wrong:
-        raise UsageError(
-            f"{path}: no option is called {', '.join(wrong)}; see vssbench {options.command} --help"
-        )
+        raise UsageError(f"{path}: no option is called {', '.join(wrong)}; see vssbench {options.command} --help")
     return {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in values.items()}
 
 
@@ -79,9 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--version", action="version", version=f"vssbench {importlib.metadata.version('vssbench')}"
-    )
+    parser.add_argument("--version", action="version", version=f"vssbench {importlib.metadata.version('vssbench')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     parser.command_parsers = {  # type: ignore[attr-defined]
         "run": _run_parser(commands),
@@ -111,9 +107,7 @@ def _add(commands: argparse._SubParsersAction, name: str, text: str) -> argparse
 
 def _data_flags(parser: argparse.ArgumentParser, *, default: str | None) -> None:
     group = parser.add_argument_group("data")
-    group.add_argument(
-        "--dataset", default=default, help="name, see vssbench ls datasets (default: %(default)s)"
-    )
+    group.add_argument("--dataset", default=default, help="name, see vssbench ls datasets (default: %(default)s)")
     group.add_argument(
         "--data",
         default=os.environ.get("VSSBENCH_DATA"),
@@ -146,9 +140,7 @@ def _run_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser
     _data_flags(parser, default="street")
     parser.add_argument("--split", help="of the data set (default: test, else val, else its last)")
     codec = parser.add_argument_group("codec")
-    codec.add_argument(
-        "--codec", default="h264", help=f"one or several of {', '.join(CODECS)} (default: %(default)s)"
-    )
+    codec.add_argument("--codec", default="h264", help=f"one or several of {', '.join(CODECS)} (default: %(default)s)")
     codec.add_argument(
         "--gop",
         type=_positive,
@@ -177,9 +169,7 @@ def _run_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser
     protocol.add_argument("--seed", type=int, default=0)
     machine = parser.add_argument_group("machine")
     machine.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
-    machine.add_argument(
-        "--repeats", type=_positive, default=3, help="timed passes a method (default: %(default)s)"
-    )
+    machine.add_argument("--repeats", type=_positive, default=3, help="timed passes a method (default: %(default)s)")
     machine.add_argument("--no-latency", action="store_true", help="leave the timing out")
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -188,9 +178,7 @@ def _run_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser
         metavar="FOLDER",
         help="run folder; an unfinished run there goes on (default: runs/DATASET)",
     )
-    output.add_argument(
-        "--force", action="store_true", help="start afresh where the run folder holds another run"
-    )
+    output.add_argument("--force", action="store_true", help="start afresh where the run folder holds another run")
     output.add_argument("--fail-fast", action="store_true", help="stop at the first method that fails")
     output.add_argument("--dry-run", action="store_true", help="print what would be done and stop")
     return parser
@@ -204,9 +192,7 @@ def _train_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentPars
         metavar="MEMBER",
         help="constant@0.5, arseg@0.5, ... (default: those of the recipe)",
     )
-    parser.add_argument(
-        "--recipe", required=True, metavar="FILE", help="TOML file; recipes/street.toml is one"
-    )
+    parser.add_argument("--recipe", required=True, metavar="FILE", help="TOML file; recipes/street.toml is one")
     parser.add_argument(
         "--weights", required=True, metavar="FOLDER", help="where the weights go; finished ones are kept"
     )

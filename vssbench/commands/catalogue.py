@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from vssbench.errors import UsageError
 from vssbench.networks.base import SegmentationNetwork
 from vssbench.networks.weights import load_network, read_weights
-from vssbench.records import Dataset, Method
+from vssbench.records import CompressedFrame, Dataset, Method
 from vssbench.runner.members import Member
 
 
@@ -27,13 +26,15 @@ class Bench:
         weights: folder of MEMBER.safetensors.
         num_classes: K of the data set.
         device: the method runs on; "meta" while operations are counted.
-        residual_means: () -> mean |residual| of the P frames of training clips, and what those were.
+        training_frames: (needs of side information) -> decoded frames of training clips, to calibrate on.
+        training_source: what those clips are, for the record.
     """
 
     weights: Path
     num_classes: int
     device: torch.device
-    residual_means: Callable[[], tuple[NDArray[np.float64], str]]
+    training_frames: Callable[[Iterable[str]], Iterator[CompressedFrame]]
+    training_source: str
 
     def network_name(self, member: str = "constant@1.0") -> str:
         """A network as the tables call it: "bisenet18 x0.25", and by its name alone at full width."""
@@ -137,14 +138,7 @@ def plugin_family(name: str, factory: Callable[[Bench], Method]) -> Family:
             raise UsageError(f"the plugin method {name!r} takes no variant and no point; call it {name}")
 
         def build(device: torch.device) -> Method:
-            return factory(
-                Bench(
-                    weights=bench.weights,
-                    num_classes=bench.num_classes,
-                    device=device,
-                    residual_means=bench.residual_means,
-                )
-            )
+            return factory(dataclasses.replace(bench, device=device))
 
         # in the tables it stands beside the anchor, whose network it is free to use
         return Member(name=name, family=name, build=build, network=bench.network_name())

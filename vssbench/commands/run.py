@@ -6,25 +6,22 @@ import argparse
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from vssbench.cli import comma_list, command_line
 from vssbench.codec.cache import EncodeCache
 from vssbench.codec.encode import EncodeSettings
 from vssbench.commands.catalogue import Bench, Catalogue
-from vssbench.datasets.clips import PROTOCOLS, SideInformation, default_bitrate_kbps, encoded, frames_of
+from vssbench.datasets.clips import PROTOCOLS, Cut, SideInformation, default_bitrate_kbps, encoded, frames_of
 from vssbench.errors import StoreError, UsageError
 from vssbench.latency.environment import environment
 from vssbench.progress import ProgressBar
-from vssbench.records import Dataset, LabelMap, SourceVideo
+from vssbench.records import CompressedFrame, Dataset, LabelMap, SourceVideo
 from vssbench.runner.accuracy import measure_accuracy
 from vssbench.runner.cost import measure_cost
 from vssbench.runner.manifest import manifest_entry, recorded_cells, write_manifest
@@ -33,7 +30,7 @@ from vssbench.runner.speed import measure_speed
 from vssbench.store import Store
 
 ANCHOR = "constant"
-CALIBRATION_VIDEOS = 8  # training clips that RGFS thresholds are set on
+CALIBRATION_VIDEOS = 8  # training clips that thresholds are calibrated on
 SHIPPED_WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 
 
@@ -227,31 +224,35 @@ def _bench(
         weights=weights,
         num_classes=len(dataset.class_names),
         device=device,
-        residual_means=_residual_means(dataset, setting, streams),
+        training_frames=_training_frames(dataset, setting, streams),
+        training_source=_calibration_source(dataset, setting),
     )
 
 
-def _residual_means(
+def _training_frames(
     dataset: Dataset, setting: Setting, streams: EncodeCache
-) -> Callable[[], tuple[NDArray[np.float64], str]]:
-    @cache
-    def means() -> tuple[NDArray[np.float64], str]:
-        """Mean |residual| of the P frames of some training clips, encoded as the test is."""
-        split = "train" if "train" in dataset.splits() else setting.split
-        videos = list(islice(dataset.videos(split), CALIBRATION_VIDEOS)) if split == "train" else setting.videos
-        values = []
-        for video in videos:
-            whole = dataclasses.replace(
-                setting.cuts_of(setting.videos[0])[0], start=0, stop=video.num_frames, tested={}
-            )
-            path = encoded(video, whole, setting.encoding, streams)
-            for frame in frames_of(path, SideInformation(compensation="integer")):
-                if frame.residual is not None:
-                    values.append(float(np.abs(frame.residual).mean()))
-        what = f"{split} split, {len(videos)} videos, content {content_sha256(videos)[:12]}"
-        return np.asarray(values), what + ("" if split == "train" else " (no training videos: unlabelled test frames)")
+) -> Callable[[Iterable[str]], Iterator[CompressedFrame]]:
+    def frames(needs: Iterable[str]) -> Iterator[CompressedFrame]:
+        """The decoded frames of some training clips, encoded as the test is."""
+        side = SideInformation.for_needs(needs)
+        for video in _calibration_videos(dataset, setting):
+            whole = Cut(start=0, stop=video.num_frames, tested={})
+            yield from frames_of(encoded(video, whole, setting.encoding, streams), side)
 
-    return means
+    return frames
+
+
+def _calibration_videos(dataset: Dataset, setting: Setting) -> Sequence[SourceVideo]:
+    """Training videos; where a data set has none, the tested ones, whose labels no calibration sees."""
+    if "train" in dataset.splits():
+        return list(islice(dataset.videos("train"), CALIBRATION_VIDEOS))
+    return setting.videos
+
+
+def _calibration_source(dataset: Dataset, setting: Setting) -> str:
+    videos = _calibration_videos(dataset, setting)
+    split = "train" if "train" in dataset.splits() else f"{setting.split} (no training videos: unlabelled test frames)"
+    return f"{len(videos)} videos of {split}, content {content_sha256(videos)[:12]}"
 
 
 def _dry_run(
@@ -267,7 +268,8 @@ def _dry_run(
             weights=Path(options.weights) if options.weights else SHIPPED_WEIGHTS / options.dataset,
             num_classes=len(dataset.class_names),
             device=device,
-            residual_means=lambda: (np.zeros(0), ""),
+            training_frames=lambda _: iter(()),
+            training_source="",
         )
         names = _names(options, catalogue, bench)
         cuts = [cut for video in setting.videos for cut in setting.cuts_of(video)]

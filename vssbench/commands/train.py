@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 import torch
@@ -43,7 +44,7 @@ class _Steps:
         self._bar = bar
 
     def of(self, member: str) -> Progress:
-        """The callback of one member: (steps done, steps in all, mean loss, seconds a step)."""
+        """The callback of one member: (steps done, in all, mean loss, seconds a step), the last two may be NaN."""
         last: int | None = None
 
         def report(done: int, total: int, loss: float, seconds: float) -> None:
@@ -51,7 +52,8 @@ class _Steps:
             if last is None:
                 last = done - 1
                 self._bar.begin(member, total, done=last)
-            self._bar.advance(done - last, note=f"loss {loss:.3f}, {seconds:.2f} s a step")
+            note = "" if math.isnan(seconds) else f"loss {loss:.3f}, {seconds:.2f} s a step"
+            self._bar.advance(done - last, note=note)
             last = done
 
         return report
