@@ -14,10 +14,11 @@ import torch
 
 from arseg.method import ARSeg
 from arseg.recipe import read_recipe
-from arseg.train import Trainer
+from arseg.train import HIGH, Trainer
 from arseg.weights import load_branch
 from baselines.constant_resolution import ConstantResolution
 from baselines.feature_reuse import FeatureReuse, PredictionReuse
+from baselines.feature_warp import FeatureWarp
 from baselines.frame_selection import PAPER_SHARE, FrameSelection, calibrate_threshold, mean_abs_residual
 from baselines.residual_correction import RegionCorrection
 from baselines.taplab import TapLab
@@ -40,7 +41,8 @@ from vssbench.networks.weights import file_sha256, load_network
 from vssbench.records import Dataset, Method
 from vssbench.runner.members import Member
 
-HIGH = "constant@1.0"
+RELEASED_WARP = FeatureWarp(grid="taplab-release", padding="zeros")
+RELEASED_REGIONS = RegionCorrection(rule="release-accumulated", candidates="release")
 SELECTED_SHARES = (0.1, 0.25, 0.5)  # of the P frames that RGFS segments in full; the paper's is 0.1
 
 
@@ -48,8 +50,9 @@ def trained(family: str) -> Callable[[Bench], Sequence[str]]:
     """The members of a family that the weights folder holds, largest scale first."""
 
     def members(bench: Bench) -> Sequence[str]:
-        names = [path.stem for path in bench.weights.glob(f"{family}@*.safetensors")]
-        return sorted(names, key=lambda name: -float(name.partition("@")[2])) or [f"{family}@1.0"]
+        points = [path.stem.partition("@")[2] for path in bench.weights.glob(f"{family}@*.safetensors")]
+        scales = sorted((float(point) for point in points if point.replace(".", "", 1).isdigit()), reverse=True)
+        return [f"{family}@{scale}" for scale in scales] or [f"{family}@1.0"]
 
     return members
 
@@ -98,8 +101,12 @@ def arseg(bench: Bench, variant: str, point: float | None) -> Member:
 
 
 def taplab(bench: Bench, variant: str, point: float | None) -> Member:
-    """TapLab over the full-resolution network; @ is the share of P frames that RGFS is calibrated to select."""
+    """TapLab over the full-resolution network; @ is the share of P frames that RGFS is calibrated to select.
+
+    `+release` computes as the released program does: its grid and padding of the warp, its regions, its second trigger.
+    """
     parts = variant.split("+")
+    release = "release" in parts
     with_region, with_selection = "rgc" in parts, "rgfs" in parts
     if point is not None and not (with_selection and 0 <= point <= 1):
         raise UsageError(f"taplab:{variant}@{point}: a share of P frames, 0..1, goes with rgfs only")
@@ -109,7 +116,8 @@ def taplab(bench: Bench, variant: str, point: float | None) -> Member:
     if share is not None:
         means = residual_means(bench)
         threshold = calibrate_threshold(means, share)
-        selection = FrameSelection(threshold_mean=threshold, calibrated_share=share)
+        rule = "release" if release else "paper"
+        selection = FrameSelection(threshold_mean=threshold, calibrated_share=share, rule=rule)
         calibration = {
             "rgfs_threshold_mean": str(threshold),
             "share": share,
@@ -120,14 +128,20 @@ def taplab(bench: Bench, variant: str, point: float | None) -> Member:
 
     def build(device: torch.device) -> Method:
         network, _ = load_network(path, num_classes=bench.num_classes, device=device)
-        correction = RegionCorrection() if with_region else None
-        return TapLab(network=network, device=device, correction=correction, selection=selection)
+        correction = (RELEASED_REGIONS if release else RegionCorrection()) if with_region else None
+        return TapLab(
+            network=network,
+            device=device,
+            correction=correction,
+            selection=selection,
+            warping=RELEASED_WARP if release else None,
+        )
 
     return Member(
         name=f"taplab:{variant}" + (f"@{share:g}" if share is not None else ""),
         family="taplab",
         build=build,
-        curves=("taplab:ffw+rgc+rgfs" if with_region else "taplab:ffw+rgfs",),
+        curves=(("taplab:ffw+rgc+rgfs" if with_region else "taplab:ffw+rgfs") + ("+release" if release else ""),),
         point=share or 0.0,
         point_label=f"{100 * (share or 0.0):g} %",
         network=bench.network_name(),
@@ -188,7 +202,7 @@ FAMILIES = (
     Family(
         name="taplab",
         summary="TapLab (TPAMI 2020): FFW, RGC, RGFS; @ is the share of P frames that RGFS selects",
-        variants=TAPLAB,
+        variants=(*TAPLAB, *(f"{v}+release" for v in TAPLAB)),
         members=lambda _: (
             *(f"taplab:{v}" for v in TAPLAB if "rgfs" not in v),
             *(f"taplab:{v}@{share:g}" for v in TAPLAB if "rgfs" in v for share in SELECTED_SHARES),

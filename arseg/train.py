@@ -17,8 +17,8 @@ from arseg.pairs import KeyFramePairs
 from arseg.recipe import Recipe
 from vssbench.codec.cache import EncodeCache
 from vssbench.datasets.clips import default_bitrate_kbps
-from vssbench.errors import UsageError
-from vssbench.networks.weights import WeightsHeader, load_network, save_weights, tensors_sha256
+from vssbench.errors import UsageError, WeightsError
+from vssbench.networks.weights import WeightsHeader, load_network, read_weights, save_weights, tensors_sha256
 from vssbench.networks.zoo import build_network
 from vssbench.records import SourceVideo
 from vssbench.training.loop import Loss, Progress, Samples, Schedule, train
@@ -113,13 +113,28 @@ class Trainer:
         Raises: UsageError, for an unknown member; WeightsError, when what it starts from is missing or does not fit.
         """
         family, scale = parse_member(member)
-        if not self.path(member).exists():
+        if self.path(member).exists():
+            self._require_same_recipe(member)
+        else:
             if family == "arseg":
                 self._train_branch(member, scale)
             else:
                 self._train_constant(member, scale)
             self._checkpoint(member).unlink(missing_ok=True)
         return self.path(member)
+
+    def _require_same_recipe(self, member: str) -> None:
+        """Refuse to pass off weights that another recipe made as this one's."""
+        _, header = read_weights(self.path(member))
+        wanted = self._header(member, parse_member(member)[1]).recipe
+        differing = sorted(
+            key for key in wanted.keys() | header.recipe.keys() if wanted.get(key) != header.recipe.get(key)
+        )
+        if differing:
+            raise WeightsError(
+                f"{self.path(member)} was made by another recipe (other {', '.join(differing)}); delete it to train it "
+                "again, or give another folder with --weights"
+            )
 
     def _checkpoint(self, member: str) -> Path:
         return self._weights / "checkpoints" / f"{member}.safetensors"
@@ -131,6 +146,7 @@ class Trainer:
             samples,
             schedule,
             checkpoint=self._checkpoint(member),
+            identity=json.dumps(self._header(member, parse_member(member)[1]).recipe, sort_keys=True),
             device=self._device,
             progress=self._progress(member) if self._progress else None,
         )

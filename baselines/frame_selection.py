@@ -113,9 +113,7 @@ def calibrate_threshold(means: NDArray[np.float64] | Sequence[float], share: flo
     if values.ndim != 1:
         raise ShapeError(f"means must be one number per P frame, got {values.shape = }")
     if values.size == 0:
-        raise DatasetError(
-            "calibrating RGFS needs P frames, got none; give it training clips longer than a frame"
-        )
+        raise DatasetError("calibrating RGFS needs P frames, got none; give it training clips longer than a frame")
     if not np.isfinite(values).all():
         raise DatasetError("calibrating RGFS needs finite residual means; decode the clips again")
     if share == 0.0:

@@ -103,9 +103,7 @@ class RegionCorrection:
         if self.candidates not in ("clamped", "release"):
             raise UsageError(f'candidates must be "clamped" or "release", got {self.candidates!r}')
         if self.candidates == "release" and self.stride_px is not None:
-            raise UsageError(
-                "the released candidates step by half a region; leave stride_px out, or clamp them"
-            )
+            raise UsageError("the released candidates step by half a region; leave stride_px out, or clamp them")
 
     @property
     def condition(self) -> dict[str, Any]:

@@ -56,9 +56,7 @@ class TapLab(Method):
         self._correction = correction
         self._selection = selection
         self._warping = FeatureWarp() if warping is None else warping
-        self.needs = frozenset(
-            {"motion"} if correction is None and selection is None else {"motion", "residual"}
-        )
+        self.needs = frozenset({"motion"} if correction is None and selection is None else {"motion", "residual"})
         parts = [part for part in (self._warping, correction, selection) if part is not None]
         self.condition = {
             "rgc": correction is not None,

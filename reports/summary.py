@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reports.curves import SETTING, add_curve_differences, in_table_order
-from vssbench.latency.statistics import TimedStep, gop_mean
 from vssbench.metrics.confusion import iou_per_class
 from vssbench.metrics.distance import mean_over_distance, miou_by_distance, pooled
 from vssbench.store import Cell, Cost, Latency, Store
@@ -23,6 +22,9 @@ SETTLED_P90 = 64  # samples for a 90th percentile, MLPerf Inference rules, appen
 NOISY = 0.10  # interquartile range over median, torch.utils.benchmark's threshold for a warning
 LONGEST_ERROR = 240  # characters of it in a note; `error` holds it whole
 NAN = float("nan")
+
+SINGLE_STREAM = "single-stream"  # the protocol that tests a frame once, where it falls (`datasets.clips`)
+KindCounts = Mapping[int, Mapping[str, int]]  # distance -> kind of work -> tested frames
 
 
 def summarise(store: Store, *, keys: Collection[str] | None = None) -> pd.DataFrame:
@@ -70,10 +72,10 @@ def _row(store: Store, cell: Cell) -> dict[str, Any]:
     }
     counts = store.kind_counts(cell.key)
     row |= _accuracy_columns(store, cell, notes)
-    row |= _cost_columns(store.costs(cell.key), counts, cell.gop_length, notes)
+    row |= _cost_columns(store.costs(cell.key), counts, cell, notes)
     parameters = store.parameters(cell.key)
     row["parameters"] = NAN if parameters is None else parameters
-    row |= _latency_columns(store.latency(cell.key), cell.gop_length)
+    row |= _latency_columns(store.latency(cell.key), counts, cell)
     if cell.partial:
         notes.insert(0, "partial: a limit left out a part of the split")
     if row["status"] != "done":
@@ -97,10 +99,13 @@ def _accuracy_columns(store: Store, cell: Cell, notes: list[str]) -> dict[str, A
         return row
     confusions = store.confusion_by_distance(cell.key)
     by_distance = 100 * miou_by_distance(confusions)
-    row["miou_percent"] = 100 * mean_over_distance(confusions)
     row["miou_pooled_percent"] = 100 * pooled(confusions)
+    single = cell.protocol == SINGLE_STREAM
+    row["miou_percent"] = row["miou_pooled_percent"] if single else 100 * mean_over_distance(confusions)
     untested = [d for d, value in enumerate(by_distance) if np.isnan(value)]
-    if untested:
+    if single:
+        notes.append("single stream: mIoU of the counts pooled over all tested frames")
+    elif untested:
         notes.append(f"mIoU n/a: no labelled pixel was tested at d = {', '.join(map(str, untested))}")
     else:
         row["miou_min_percent"], row["miou_max_percent"] = by_distance.min(), by_distance.max()
@@ -126,36 +131,43 @@ def _class_columns(confusions: NDArray[np.int64], class_names: tuple[str, ...], 
 # ---- work ----
 
 
-def _cost_columns(
-    costs: Mapping[str, Cost], counts: Mapping[int, Mapping[str, int]], gop_length: int, notes: list[str]
-) -> dict[str, Any]:
+def _cost_columns(costs: Mapping[str, Cost], counts: KindCounts, cell: Cell, notes: list[str]) -> dict[str, Any]:
     missing = sorted({kind for at_distance in counts.values() for kind in at_distance} - set(costs))
     if counts and missing:
         notes.append(f"MACs n/a: no count for the kinds {', '.join(missing)}")
     network = {kind: _giga(cost, NETWORK) for kind, cost in costs.items()}
     sampling = {kind: _giga(cost, SAMPLING) for kind, cost in costs.items()}
     other = {kind: _giga(cost, set(cost.macs) - {*NETWORK, *SAMPLING}) for kind, cost in costs.items()}
-    by_distance = _mean_by_distance(network, counts, gop_length)
+    by_distance = _mean_by_distance(network, counts, cell.gop_length)
+    overall = _overall(network, counts, cell)
     row: dict[str, Any] = {
         "gmacs_key": by_distance[0],
         "gmacs_nonkey": _mean(by_distance[1:]),
-        "gmacs_gop": _mean(by_distance),
-        "gflops_gop": 2 * _mean(by_distance),
-        "gmacs_sampling_gop": _mean(_mean_by_distance(sampling, counts, gop_length)),
-        "gmacs_other_gop": _mean(_mean_by_distance(other, counts, gop_length)),
+        "gmacs_gop": overall,
+        "gflops_gop": 2 * overall,
+        "gmacs_sampling_gop": _overall(sampling, counts, cell),
+        "gmacs_other_gop": _overall(other, counts, cell),
         "uncounted": _uncounted(costs),
     }
     row |= {f"gmacs_of_{kind}": giga for kind, giga in network.items()}
-    return row | _rates(counts, gop_length)
+    return row | _rates(counts, cell.gop_length)
 
 
 def _giga(cost: Cost, operators: Collection[str]) -> float:
     return sum(number for operator, number in cost.macs.items() if operator in operators) / 1e9
 
 
-def _mean_by_distance(
-    per_kind: Mapping[str, float], counts: Mapping[int, Mapping[str, int]], gop_length: int
-) -> NDArray[np.float64]:
+def _overall(per_kind: Mapping[str, float], counts: KindCounts, cell: Cell) -> float:
+    """The mean over a GOP, each distance weighing the same; of a single stream, the mean over its tested frames."""
+    if cell.protocol != SINGLE_STREAM:
+        return _mean(_mean_by_distance(per_kind, counts, cell.gop_length))
+    tested = {kind: sum(at.get(kind, 0) for at in counts.values()) for at in counts.values() for kind in at}
+    if not tested or not tested.keys() <= per_kind.keys():
+        return NAN
+    return sum(number * per_kind[kind] for kind, number in tested.items()) / sum(tested.values())
+
+
+def _mean_by_distance(per_kind: Mapping[str, float], counts: KindCounts, gop_length: int) -> NDArray[np.float64]:
     """(L,) float64: the mean over the frames tested at each distance; NaN without a frame or a value."""
     means = np.full(gop_length, NAN)
     for distance, at_distance in counts.items():
@@ -165,7 +177,7 @@ def _mean_by_distance(
     return means
 
 
-def _rates(counts: Mapping[int, Mapping[str, int]], gop_length: int) -> dict[str, float]:
+def _rates(counts: KindCounts, gop_length: int) -> dict[str, float]:
     kinds = sorted({kind for at_distance in counts.values() for kind in at_distance})
     return {
         f"rate_{kind}": _mean(
@@ -190,8 +202,11 @@ def _uncounted(costs: Mapping[str, Cost]) -> str:
 # ---- latency ----
 
 
-def _latency_columns(latency: Latency | None, gop_length: int) -> dict[str, Any]:
-    """Milliseconds: `latency_of_<kind>_ms` median of a kind, `latency_gop_ms` as `gop_mean` has it.
+def _latency_columns(latency: Latency | None, counts: KindCounts, cell: Cell) -> dict[str, Any]:
+    """Milliseconds: `latency_of_<kind>_ms` median of a kind, `latency_gop_ms` their mean as the decisions fell.
+
+    The GOP mean weighs the kinds as the multiply-adds are weighed, by what was decided in the accuracy run; so one
+    interrupted sample does not move it, and a rare and dear kind keeps its share.
 
     `latency_key_ms` is the median at d = 0, `latency_nonkey_ms` at d > 0; `latency_p50_ms`, `p90` and `p99`
     are of all `latency_n` samples, the latter two NaN below 10 and 100 of them. `latency_note` says what
@@ -200,24 +215,23 @@ def _latency_columns(latency: Latency | None, gop_length: int) -> dict[str, Any]
     if latency is None:
         return {"latency_n": 0}
     ms = [(distance, kind, 1000 * seconds) for distance, kind, seconds in latency.samples]
-    steps = [TimedStep(position=d, kind=kind, seconds=seconds) for d, kind, seconds in latency.samples]
-    at = [[value for d, _, value in ms if d == distance] for distance in range(gop_length)]
-    untimed = [distance for distance, values in enumerate(at) if not values]
     everything = [value for _, _, value in ms]
     kinds = sorted({kind for _, kind, _ in ms})
     by_kind = {kind: [value for _, other, value in ms if other == kind] for kind in kinds}
+    medians = {kind: _percentile(values, 50) for kind, values in by_kind.items()}
+    untimed = sorted({kind for at_distance in counts.values() for kind in at_distance} - set(by_kind))
     peak = latency.peak_memory_bytes
     return {
         "latency_n": len(ms),
         "latency_key_ms": _percentile([value for d, _, value in ms if d == 0], 50),
         "latency_nonkey_ms": _percentile([value for d, _, value in ms if d > 0], 50),
-        "latency_gop_ms": NAN if untimed else 1000 * gop_mean(steps),
+        "latency_gop_ms": _overall(medians, counts, cell),
         **{f"latency_p{p}_ms": _percentile(everything, p) for p in (50, 90, 99)},
         "peak_memory_mib": NAN if peak is None else peak / 2**20,
         "peak_memory_kind": latency.peak_memory_kind or "",
         "environment": canonical_json(latency.environment),
         "latency_note": _latency_note(by_kind, len(ms), untimed),
-        **{f"latency_of_{kind}_ms": _percentile(values, 50) for kind, values in by_kind.items()},
+        **{f"latency_of_{kind}_ms": value for kind, value in medians.items()},
     }
 
 
@@ -226,10 +240,10 @@ def _percentile(values: list[float], percent: int) -> float:
     return float(np.percentile(values, percent)) if len(values) >= enough else NAN
 
 
-def _latency_note(by_kind: Mapping[str, list[float]], number: int, untimed: list[int]) -> str:
+def _latency_note(by_kind: Mapping[str, list[float]], number: int, untimed: list[str]) -> str:
     notes = []
     if untimed:
-        notes.append(f"GOP mean n/a: nothing was timed at d = {', '.join(map(str, untimed))}")
+        notes.append(f"GOP mean n/a: no step of kind {', '.join(untimed)} was timed")
     if number < SETTLED_P90:
         notes.append(f"n = {number}: p90 is not settled below {SETTLED_P90}")
     for kind, values in by_kind.items():

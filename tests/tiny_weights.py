@@ -11,7 +11,9 @@ from vssbench.networks.weights import WeightsHeader, load_network, save_weights,
 from vssbench.networks.zoo import build_network
 
 
-def write_tiny_weights(folder: Path, *, scales: tuple[float, ...] = (1.0, 0.5), num_classes: int = 11) -> Path:
+def write_tiny_weights(
+    folder: Path, *, scales: tuple[float, ...] = (1.0, 0.5), num_classes: int = 11, seed: int = 0
+) -> Path:
     """constant@1.0, constant@0.5 and arseg@0.5 of a BiSeNet18 of 1/16 width."""
 
     def header(scale: float, final: str = "") -> WeightsHeader:
@@ -19,7 +21,7 @@ def write_tiny_weights(folder: Path, *, scales: tuple[float, ...] = (1.0, 0.5), 
             network="bisenet18", num_classes=num_classes, width=0.0625, scale=scale, final_sha256=final
         )
 
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     network = build_network("bisenet18", num_classes=num_classes, width=0.0625)
     for scale in scales:
         save_weights(folder / f"constant@{scale}.safetensors", network.state_dict(), header(scale))

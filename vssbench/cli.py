@@ -14,7 +14,6 @@ from pathlib import Path
 from vssbench.errors import UsageError
 
 COMMANDS = ("run", "train", "data", "report", "ls")
-CODECS = ("h264", "mpeg4", "hevc")
 
 EXAMPLES = """examples:
   python run_bench.py --methods arseg,taplab
@@ -38,10 +37,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     options = parser.parse_args(words)
     if getattr(options, "config", None):
-        defaults = _config(Path(options.config), options)
-        run_parser = parser.command_parsers[options.command]  # type: ignore[attr-defined]
-        run_parser.set_defaults(**defaults)
-        options = parser.parse_args(words)
+        known = {action.dest for action in parser.command_parsers[words[0]]._actions}  # type: ignore[attr-defined]
+        options = parser.parse_args([words[0], *_config_words(Path(options.config), known), *words[1:]])
     return options
 
 
@@ -57,16 +54,26 @@ def _positive(text: str) -> int:
     return value
 
 
-def _config(path: Path, options: argparse.Namespace) -> dict[str, object]:
+def _config_words(path: Path, known: set[str]) -> list[str]:
+    """A TOML file of options as the words of a command line, so that both are checked alike."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read the configuration {path}: {error}") from error
-    values = {key.replace("-", "_"): value for key, value in table.items()}
-    wrong = sorted(values.keys() - vars(options).keys() | values.keys() & {"command", "config"})
+    wrong = sorted(key for key in table if key.replace("-", "_") not in known - {"config", "help"})
     if wrong:
-        raise UsageError(f"{path}: no option is called {', '.join(wrong)}; see vssbench {options.command} --help")
-    return {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in values.items()}
+        raise UsageError(f"{path}: no option is called {', '.join(wrong)}; see --help")
+    words: list[str] = []
+    for key, value in table.items():
+        flag = f"--{key.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [flag] if value else []
+        elif isinstance(value, list):
+            each = [str(item) for item in value]
+            words += [word for item in each for word in (flag, item)] if key == "plugin" else [flag, ",".join(each)]
+        else:
+            words += [f"{flag}={value}"]
+    return words
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -118,7 +125,7 @@ def _data_flags(parser: argparse.ArgumentParser, *, default: str | None) -> None
         "--cache",
         default=os.environ.get("VSSBENCH_CACHE"),
         metavar="FOLDER",
-        help="encoded streams (default: $VSSBENCH_CACHE, else a folder `streams` beside the results)",
+        help="encoded streams (default: $VSSBENCH_CACHE, else streams in the run folder, or runs/streams)",
     )
 
 
@@ -140,7 +147,7 @@ def _run_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser
     _data_flags(parser, default="street")
     parser.add_argument("--split", help="of the data set (default: test, else val, else its last)")
     codec = parser.add_argument_group("codec")
-    codec.add_argument("--codec", default="h264", help=f"one or several of {', '.join(CODECS)} (default: %(default)s)")
+    codec.add_argument("--codec", default="h264", help="one or several of h264, mpeg4, hevc (default: %(default)s)")
     codec.add_argument(
         "--gop",
         type=_positive,
@@ -167,6 +174,18 @@ def _run_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser
         help="test N annotated frames only; marks the run partial",
     )
     protocol.add_argument("--seed", type=int, default=0)
+    protocol.add_argument(
+        "--trace",
+        default="integer",
+        choices=("integer", "subpel"),
+        help="how vectors are followed to the key frame (default: %(default)s)",
+    )
+    protocol.add_argument(
+        "--compensation",
+        default="integer",
+        choices=("integer", "bilinear"),
+        help="of the residual (default: %(default)s)",
+    )
     machine = parser.add_argument_group("machine")
     machine.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
     machine.add_argument("--repeats", type=_positive, default=3, help="timed passes a method (default: %(default)s)")

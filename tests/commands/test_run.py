@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sqlite3
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_weights import write_tiny_weights
 
+import run_bench
 from vssbench.store import Store
 
 TABLES = ("table", "by_distance", "per_class", "cost", "bd")
@@ -190,3 +193,58 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(bench, tmp_path, capsys):
     # per phase 0..3 the frames from the key frame of the first tested frame on: 8, 7, 6, 5; two videos
     assert "3 methods x 52 steps, 40 tested frames each" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
+
+
+def test_an_interrupted_run_exits_130_says_how_to_go_on_and_does(bench, tmp_path, capsys):
+    methods = ("--methods", "interrupted", "--no-latency")
+    assert bench(tmp_path / "run", *methods) == 130
+    assert f"-o {tmp_path / 'run'}" in capsys.readouterr().err
+    before = stored_frames(tmp_path / "run")
+    assert before > 0
+    assert bench(tmp_path / "run", *methods) == 0
+    assert stored_frames(tmp_path / "run") > before
+
+
+def test_reports_can_be_written_again_from_the_store(bench, tmp_path, capsys):
+    assert bench(tmp_path / "run", "--methods", "guess", "--no-latency") == 0
+    before = tables(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/summary")
+    assert run_bench.main(["report", str(tmp_path / "run")]) == 0
+    assert tables(tmp_path / "run") == before
+    assert run_bench.main(["report", str(tmp_path)]) == 2
+    assert "no run folder" in capsys.readouterr().err
+
+
+def test_weights_trained_anew_take_the_place_of_the_old_in_the_tables(bench, tmp_path, weights):
+    """Both stay in the store; the table shows the run that was asked for last."""
+    other = write_tiny_weights(tmp_path / "other", seed=1)
+    methods = ("--methods", "constant", "--no-latency", "-L", "1")
+    assert bench(tmp_path / "run", *methods) == 0
+    old = rows(tmp_path / "run")["constant@1.0"]["key"]
+    assert bench(tmp_path / "run", *methods, "--weights", str(other)) == 0
+    new = rows(tmp_path / "run")
+    assert set(new) == {"constant@1.0", "constant@0.5"}
+    assert new["constant@1.0"]["key"] != old
+
+
+def test_listing_names_all_methods_data_sets_and_networks(capsys):
+    for what, names in (
+        ("methods", ["constant", "arseg:release", "taplab:ffw+rgc+rgfs", "reuse:features"]),
+        ("datasets", ["street", "camvid-sequence", "camvid-stills", "cityscapes", "sparse-video"]),
+        ("networks", ["bisenet18", "pspnet18-camvid", "pspnet18-cityscapes"]),
+    ):
+        assert run_bench.main(["ls", what]) == 0
+        said = capsys.readouterr().out
+        assert all(name in said for name in names)
+
+
+@pytest.mark.gpu
+def test_the_main_job_on_cuda_gives_the_labels_of_the_cpu(bench, tmp_path, cuda):
+    methods = ("--methods", "arseg,taplab,reuse")
+    assert bench(tmp_path / "cpu", *methods, "--no-latency") == 0
+    assert bench(tmp_path / "cuda", *methods, "--device", str(cuda)) == 0
+    on_cpu, on_cuda = rows(tmp_path / "cpu"), rows(tmp_path / "cuda")
+    assert on_cpu.keys() == on_cuda.keys()
+    for name, row in on_cpu.items():
+        assert float(on_cuda[name]["miou_percent"]) == pytest.approx(float(row["miou_percent"]), abs=0.05)
+        assert on_cuda[name]["gmacs_gop"] == row["gmacs_gop"]

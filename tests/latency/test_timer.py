@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vssbench.errors import UsageError
-from vssbench.latency.statistics import TimedStep, gop_mean, interquartile_range, median, p90, quantile
+from vssbench.latency.statistics import TimedStep, interquartile_range, median, p90, quantile
 from vssbench.latency.timer import (
     MAXIMUM_COLD_PASSES,
     gop_length,
@@ -144,7 +144,7 @@ def test_a_method_whose_kinds_never_repeat_is_still_timed():
 def test_a_clip_of_one_frame_can_be_timed():
     machine = FakeMachine()
     times = run(FakeMethod(machine), machine, "I", repeats=1)
-    assert gop_mean(times.steps) == 10.0
+    assert [step.seconds for step in times.steps] == [10.0]
 
 
 @pytest.mark.parametrize("types", ["", "PPI"])
@@ -181,35 +181,6 @@ def test_positions_count_from_the_last_i_frame_and_pass_255():
 
 def steps(*triples):
     return [TimedStep(position=position, kind=kind, seconds=seconds) for position, kind, seconds in triples]
-
-
-def test_gop_mean_weighs_positions_alike_and_takes_the_median_at_each():
-    samples = steps(
-        *[(0, "key", s) for s in (10, 12, 11)],  # 11
-        *[(1, "non-key", s) for s in (1, 2, 90)],  # 2: one interrupted sample does no harm
-        *[(2, "non-key", s) for s in (3, 5)],  # 4
-    )
-    assert gop_mean(samples) == pytest.approx((11 + 2 + 4) / 3)
-
-
-def test_gop_mean_keeps_the_rare_dear_kind_at_its_share():
-    # at d = 1 a tenth of the frames is refreshed: 0.9 x 5 + 0.1 x 50 = 9.5, where the median is 5
-    samples = steps(*[(0, "key", 50)] * 10, *[(1, "warp", 5)] * 9, (1, "key", 50))
-    assert gop_mean(samples) == pytest.approx((50 + 9.5) / 2)
-
-
-def test_gop_mean_of_key_and_non_key_is_the_papers_weighting():
-    # (key + (L - 1) non-key) / L with L = 12
-    machine = FakeMachine()
-    times = run(FakeMethod(machine), machine, "I" + "P" * 11, repeats=2)
-    assert gop_mean(times.steps) == pytest.approx((10 + 11 * 1) / 12)
-
-
-def test_gop_mean_needs_samples_at_every_position():
-    with pytest.raises(UsageError, match=r"none at \[1\]"):
-        gop_mean(steps((0, "key", 1), (2, "non-key", 1)))
-    with pytest.raises(UsageError, match="none at any"):
-        gop_mean([])
 
 
 def test_statistics_by_hand():

@@ -223,13 +223,17 @@ def test_a_gop_of_one_frame_has_no_non_key_frame(store):
 
 def test_latency_is_told_apart_by_distance_and_by_kind(store):
     cell = done_cell(store)
+    add(store, cell, distance=0, kind="key")
+    for frame, kind in enumerate(["warp", "warp", "warp", "full"]):
+        add(store, cell, frame=frame, distance=1, kind=kind)
     samples = [(0, "key", 0.010), (1, "warp", 0.002), (0, "key", 0.014), (1, "full", 0.004)]
     store.set_latency(cell.key, samples=samples, environment={"device": "cpu"}, peak_memory_bytes=3 * 2**20)
     row = only_row(store)
     assert row["latency_n"] == 4
     assert row["latency_key_ms"] == pytest.approx(12)
     assert row["latency_nonkey_ms"] == pytest.approx(3)
-    assert row["latency_gop_ms"] == pytest.approx((12 + 3) / 2)
+    # as decided: key frames at d = 0, at d = 1 three warps of 2 ms to one full frame of 4 ms
+    assert row["latency_gop_ms"] == pytest.approx((12 + (3 * 2 + 4) / 4) / 2)
     assert row["latency_p50_ms"] == pytest.approx((4 + 10) / 2)
     assert (row["latency_of_warp_ms"], row["latency_of_full_ms"]) == pytest.approx((2, 4))
     assert row["peak_memory_mib"] == 3
@@ -264,13 +268,15 @@ def test_noise_is_shown(store):
     assert "key: noisy, interquartile range 100 % of the median" in only_row(store)["latency_note"]
 
 
-def test_an_untimed_distance_gives_no_gop_mean(store):
+def test_an_untimed_kind_gives_no_gop_mean(store):
     cell = done_cell(store)
+    add(store, cell, distance=0, kind="key")
+    add(store, cell, distance=1, kind="warp")
     store.set_latency(cell.key, samples=[(1, "warp", 0.001)], environment={})
     row = only_row(store)
     assert np.isnan(row["latency_gop_ms"])
     assert np.isnan(row["latency_key_ms"])
-    assert "nothing was timed at d = 0" in row["latency_note"]
+    assert "no step of kind key was timed" in row["latency_note"]
 
 
 def test_a_cell_that_was_not_timed_has_no_latency(store):
@@ -278,6 +284,18 @@ def test_a_cell_that_was_not_timed_has_no_latency(store):
     row = only_row(store)
     assert row["latency_n"] == 0
     assert np.isnan(row["latency_gop_ms"])
+
+
+def test_a_single_stream_is_pooled_and_its_work_is_the_mean_over_its_frames(store):
+    cell = done_cell(store, protocol="single-stream")
+    add(store, cell, frame=0, distance=0, kind="key", confusion=matrix(3, 1, 0, 4))
+    for frame in (1, 3, 5):
+        add(store, cell, frame=frame, distance=1, kind="warp", confusion=matrix(2, 2, 2, 2))
+    for kind, macs in (("key", 8 * 10**9), ("warp", 0)):
+        store.set_cost(cell.key, kind, macs={"convolution": macs}, uncounted={})
+    row = only_row(store)
+    assert row["miou_percent"] == row["miou_pooled_percent"]
+    assert row["gmacs_gop"] == pytest.approx(8 / 4)  # one key frame in four
 
 
 # ---- rows ----

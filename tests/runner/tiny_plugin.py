@@ -42,6 +42,18 @@ class FailsAtThird(Constant):
         return super().step(frame)
 
 
+class Interrupted(Constant):
+    """A person presses Ctrl-C at the fifth frame."""
+
+    steps = 0
+
+    def step(self, frame):
+        Interrupted.steps += 1
+        if Interrupted.steps == 5:
+            raise KeyboardInterrupt
+        return super().step(frame)
+
+
 class NanLogits(Constant):
     def step(self, frame):
         import torch
@@ -71,6 +83,7 @@ METHODS = {
     "guess": Constant,
     "slow": Slow,
     "fails": FailsAtThird,
+    "interrupted": Interrupted,
     "nan": NanLogits,
     "wrong-size": WrongSize,
     "out-of-range": OutOfRange,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 
 from vssbench.errors import UsageError
 from vssbench.networks.base import SegmentationNetwork
-from vssbench.networks.weights import load_network, read_weights
+from vssbench.networks.weights import file_sha256, load_network, read_weights
 from vssbench.records import CompressedFrame, Dataset, Method
 from vssbench.runner.members import Member
 
@@ -28,6 +28,7 @@ class Bench:
         device: the method runs on; "meta" while operations are counted.
         training_frames: (needs of side information) -> decoded frames of training clips, to calibrate on.
         training_source: what those clips are, for the record.
+        used: file name -> sha256 of the weights that `network` has read, for the record.
     """
 
     weights: Path
@@ -35,6 +36,7 @@ class Bench:
     device: torch.device
     training_frames: Callable[[Iterable[str]], Iterator[CompressedFrame]]
     training_source: str
+    used: dict[str, str] = field(default_factory=dict)
 
     def network_name(self, member: str = "constant@1.0") -> str:
         """A network as the tables call it: "bisenet18 x0.25", and by its name alone at full width."""
@@ -44,6 +46,7 @@ class Bench:
     def network(self, member: str = "constant@1.0") -> SegmentationNetwork:
         """A trained per-frame network by the name of its weights, in evaluation mode on the device."""
         path = self.weights / f"{member}.safetensors"
+        self.used[path.name] = file_sha256(path)
         return load_network(path, num_classes=self.num_classes, device=self.device)[0]
 
 
@@ -82,7 +85,6 @@ class Catalogue:
     read_recipe: Callable[[Path], Any]
     trainer: Callable[..., Any]
     write_reports: Callable[[Path, Collection[str] | None], str]
-    plugins: list[str] = field(default_factory=list)
 
     def dataset(self, name: str, folder: Path | None) -> Dataset:
         """A data set by name. Raises: UsageError, with a suggestion."""
@@ -130,17 +132,20 @@ def unknown(what: str, name: str, known: Iterable[str], command: str) -> str:
     return f"no {what} is called {name!r}{guess} (all: {command})"
 
 
-def plugin_family(name: str, factory: Callable[[Bench], Method]) -> Family:
-    """A family of one, from a user's factory."""
+def plugin_family(name: str, factory: Callable[[Bench], Method], *, source: Mapping[str, object]) -> Family:
+    """A family of one, from a user's factory; `source` says which code it is, so that a changed one is run anew."""
 
     def member(bench: Bench, variant: str, point: float | None) -> Member:
         if variant or point is not None:
             raise UsageError(f"the plugin method {name!r} takes no variant and no point; call it {name}")
 
+        used: dict[str, str] = {}
+
         def build(device: torch.device) -> Method:
-            return factory(dataclasses.replace(bench, device=device))
+            return factory(dataclasses.replace(bench, device=device, used=used))
 
         # in the tables it stands beside the anchor, whose network it is free to use
-        return Member(name=name, family=name, build=build, network=bench.network_name())
+        network = bench.network_name()
+        return Member(name=name, family=name, build=build, network=network, weights=used, calibration=source)
 
     return Family(name=name, summary="a plugin", members=lambda _: (name,), member=member)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from vssbench.commands.catalogue import Catalogue, plugin_family
+from vssbench.commands.catalogue import Bench, Catalogue, plugin_family
 from vssbench.errors import UsageError
+from vssbench.records import Dataset, Method
 
 
 def load_plugins(catalogue: Catalogue, files: Sequence[str]) -> None:
@@ -30,19 +32,26 @@ def load_plugins(catalogue: Catalogue, files: Sequence[str]) -> None:
             raise UsageError(
                 f"the plugin {file} defines neither METHODS nor DATASETS, e.g. METHODS = {{'mine': factory}}"
             )
-        _add(catalogue, file, methods, datasets)
+        digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        _add(catalogue, file, methods, datasets, {"plugin": Path(file).name, "sha256": digest})
     for entry in importlib.metadata.entry_points(group="vssbench.methods"):
-        _add(catalogue, entry.value, {entry.name: entry.load()}, {})
+        source = {"plugin": entry.value, "version": entry.dist.version if entry.dist else ""}
+        _add(catalogue, entry.value, {entry.name: entry.load()}, {}, source)
     for entry in importlib.metadata.entry_points(group="vssbench.datasets"):
-        _add(catalogue, entry.value, {}, {entry.name: entry.load()})
+        _add(catalogue, entry.value, {}, {entry.name: entry.load()}, {})
 
 
-def _add(catalogue: Catalogue, source: str, methods: dict, datasets: dict) -> None:  # type: ignore[type-arg]
+def _add(
+    catalogue: Catalogue,
+    source: str,
+    methods: Mapping[str, Callable[[Bench], Method]],
+    datasets: Mapping[str, Callable[[Path | None], Dataset]],
+    record: Mapping[str, object],
+) -> None:
     for taken in (methods.keys() & catalogue.families.keys()) | (datasets.keys() & catalogue.datasets.keys()):
         raise UsageError(f"the plugin {source} defines {taken!r}, which exists already; give it another name")
-    catalogue.families.update({name: plugin_family(name, factory) for name, factory in methods.items()})
+    catalogue.families.update({name: plugin_family(name, factory, source=record) for name, factory in methods.items()})
     catalogue.datasets.update(datasets)
-    catalogue.plugins.append(Path(source).name)
 
 
 def _imported(path: Path) -> ModuleType:

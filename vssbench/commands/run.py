@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -16,75 +13,90 @@ import torch
 from vssbench.cli import comma_list, command_line
 from vssbench.codec.cache import EncodeCache
 from vssbench.codec.encode import EncodeSettings
+from vssbench.commands.calibration import TrainingClips
 from vssbench.commands.catalogue import Bench, Catalogue
-from vssbench.datasets.clips import PROTOCOLS, Cut, SideInformation, default_bitrate_kbps, encoded, frames_of
-from vssbench.errors import StoreError, UsageError
+from vssbench.datasets.clips import default_bitrate_kbps
+from vssbench.datasets.selection import Selection, select
+from vssbench.errors import BitstreamError, DatasetError, StoreError, UsageError
 from vssbench.latency.environment import environment
 from vssbench.progress import ProgressBar
-from vssbench.records import CompressedFrame, Dataset, LabelMap, SourceVideo
+from vssbench.records import Dataset
 from vssbench.runner.accuracy import measure_accuracy
 from vssbench.runner.cost import measure_cost
-from vssbench.runner.manifest import manifest_entry, recorded_cells, write_manifest
-from vssbench.runner.run import Run, Setting, content_sha256
+from vssbench.runner.manifest import check_manifest, manifest_entry, recorded_cells, write_manifest
+from vssbench.runner.members import Member
+from vssbench.runner.run import Run, Setting
 from vssbench.runner.speed import measure_speed
 from vssbench.store import Store
 
 ANCHOR = "constant"
-CALIBRATION_VIDEOS = 8  # training clips that thresholds are calibrated on
 SHIPPED_WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 
 
 def run(options: argparse.Namespace, words: Sequence[str], catalogue: Catalogue) -> int:
     """Run the main job; returns the exit code."""
     started = time.monotonic()
+    full_float32()
+    torch.manual_seed(options.seed)
     dataset = catalogue.dataset(options.dataset, Path(options.data) if options.data else None)
     out = Path(options.out or f"runs/{options.dataset}")
     device = _device(options.device)
-    settings = _settings(options, dataset)
+    selection, settings = _settings(options, dataset)
     if options.dry_run:
         return _dry_run(options, catalogue, dataset, settings, device)
-    _prepare(out, force=options.force)
-    cache_folder = EncodeCache(options.cache or out / "streams")
-    torch.manual_seed(options.seed)
-    failed = measured = 0
-    with ProgressBar(quiet=options.quiet) as bar, Store.open(out) as store:
-        runs = []
-        for setting in settings:
-            bench = _bench(options, dataset, setting, cache_folder, device)
-            job = Run(setting=setting, store=store, cache=cache_folder, reporter=bar, fail_fast=options.fail_fast)
-            members = [catalogue.member(name, bench) for name in _names(options, catalogue, bench)]
-            runs.append((job, members))
-        for job, members in runs:
-            for member in members:
-                job.add(member)
-        entries = [entry for job, _ in runs for entry in job.entries]
-        write_manifest(
-            out,
-            command=words,
-            conditions=[job.setting.condition() for job, _ in runs],
-            members=[manifest_entry(entry) for entry in entries],
-            environment=environment(device),
-        )
-        for job, members in runs:
-            bar.say(f"{job.setting.dataset} {job.setting.split}, {job.setting.encoding.codec}: {len(members)} methods")
-            _measure(job, options)
-            failed += sum(entry.failed for entry in job.entries)
-            measured += sum(not entry.failed for entry in job.entries)
-        store.add_stage("whole job", time.monotonic() - started)
-        bar.say(f"{cache_folder.num_encoded} streams encoded, {cache_folder.num_found} taken from the cache")
-    print(catalogue.write_reports(out, recorded_cells(out)))
+    _require_writable(out)
+    streams = EncodeCache(options.cache or out / "streams")
+    with ProgressBar(quiet=options.quiet) as bar:
+        _tell_selection(bar, selection)
+        planned, unbuilt = _plan(options, catalogue, dataset, settings, streams, device, bar)
+        conditions = [setting.condition() for setting in settings]
+        if options.force:
+            _clear(out)
+        check_manifest(out, conditions)
+        with Store.open(out) as store:
+            jobs = []
+            for setting, members in planned:
+                jobs.append(Run(setting=setting, store=store, cache=streams, reporter=bar, fail_fast=options.fail_fast))
+                for member in members:
+                    jobs[-1].add(member)
+            entries = [entry for job in jobs for entry in job.entries]
+            write_manifest(
+                out,
+                command=words,
+                conditions=conditions,
+                members=[manifest_entry(entry) for entry in entries],
+                environment=environment(device),
+            )
+            try:
+                for job in jobs:
+                    bar.say(f"{options.dataset}, {job.setting.encoding.codec}: {len(job.entries)} methods")
+                    _measure(job, options)
+            finally:
+                store.add_stage("whole job", time.monotonic() - started)
+                summary = catalogue.write_reports(out, recorded_cells(out))
+        bar.say(f"{streams.num_encoded} streams encoded, {streams.num_found} taken from the cache")
+    print(summary)
     bar.say(f"tables in {out / 'summary'}, figures in {out / 'figures'}, done in {time.monotonic() - started:.0f} s")
-    if not measured:
+    failed = unbuilt + sum(entry.failed for entry in entries)
+    if all(entry.failed for entry in entries):
         return 4
     return 1 if failed else 0
 
 
 def resume_hint(words: Sequence[str]) -> str:
-    """What to tell a person whose run was interrupted."""
-    return f"interrupted; all finished frames are kept. Go on with:\n  {command_line(words)}"
+    """What to tell a person who interrupted a command."""
+    kept = [word for word in words if word != "--force"]
+    return f"interrupted; what was finished is kept. Go on with:\n  {command_line(kept)}"
+
+
+def full_float32() -> None:
+    """Switch TensorFloat32 off: torch rounds float32 convolutions to 10 bits on a GPU unless told otherwise."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def _measure(job: Run, options: argparse.Namespace) -> None:
+    job.begin()
     with _timed(job, "stage accuracy"):
         measure_accuracy(job)
     with _timed(job, "stage operations"):
@@ -106,6 +118,31 @@ def _timed(job: Run, stage: str) -> Iterator[None]:
         job.store.add_stage(stage, time.monotonic() - started)
 
 
+def _plan(
+    options: argparse.Namespace,
+    catalogue: Catalogue,
+    dataset: Dataset,
+    settings: Sequence[Setting],
+    streams: EncodeCache,
+    device: torch.device,
+    bar: ProgressBar,
+) -> tuple[list[tuple[Setting, list[Member]]], int]:
+    """The members of each setting, and how many could not be calibrated as the codec gives no vectors."""
+    planned = []
+    unbuilt = 0
+    for setting in settings:
+        bench = _bench(options, dataset, setting, streams, device)
+        members = []
+        for name in _names(options, catalogue, bench):
+            try:
+                members.append(catalogue.member(name, bench))
+            except BitstreamError as error:
+                unbuilt += 1
+                bar.warn(f"{name} is left out: {error}")
+        planned.append((setting, members))
+    return planned, unbuilt
+
+
 def _names(options: argparse.Namespace, catalogue: Catalogue, bench: Bench) -> list[str]:
     """The members asked for, the anchor's first."""
     asked = comma_list(options.methods)
@@ -124,15 +161,9 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _prepare(out: Path, *, force: bool) -> None:
-    """Make the run folder; with force, clear what a run leaves in it (never the streams, never other files)."""
+def _require_writable(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if force:
-            for old in (*out.glob("results.sqlite*"), out / "manifest.json"):
-                old.unlink(missing_ok=True)
-            for folder in ("summary", "figures"):
-                shutil.rmtree(out / folder, ignore_errors=True)
         probe = out / ".writable"
         probe.touch()
         probe.unlink()
@@ -140,32 +171,37 @@ def _prepare(out: Path, *, force: bool) -> None:
         raise StoreError(f"cannot write the run folder {out}: {error}; choose another with -o") from error
 
 
-def _settings(options: argparse.Namespace, dataset: Dataset) -> list[Setting]:
+def _clear(out: Path) -> None:
+    """Remove the results of an earlier run; tables and figures are written over, other files are not touched."""
+    for old in (*out.glob("results.sqlite*"), out / "manifest.json"):
+        old.unlink(missing_ok=True)
+
+
+def _settings(options: argparse.Namespace, dataset: Dataset) -> tuple[Selection, list[Setting]]:
     split = options.split or _default_split(dataset)
-    videos = list(dataset.videos(split))
-    if options.protocol not in PROTOCOLS:
-        raise UsageError(f"no protocol is called {options.protocol!r}; there are {', '.join(PROTOCOLS)}")
-    if options.limit:
-        least = options.gop - 1 if options.protocol == "per-distance" else 0
-        videos = limited(videos, options.limit, least_index=least)
-    rate = options.bitrate or default_bitrate_kbps(videos[0].size, videos[0].fps)
-    return [
+    least = options.gop - 1 if options.protocol == "per-distance" else 0
+    selection = select(dataset.videos(split), least_index=least, limit=options.limit)
+    first = selection.videos[0]
+    rate = options.bitrate or default_bitrate_kbps(first.size, first.fps)
+    return selection, [
         Setting(
             dataset=options.dataset,
             split=split,
             class_names=dataset.class_names,
-            videos=videos,
+            videos=selection.videos,
             partial=bool(options.limit),
             encoding=EncodeSettings(
                 codec=codec,
                 gop_length=options.gop,
                 bitrate_kbps=rate,
                 preset=None if codec == "mpeg4" else options.preset,
-                fps=videos[0].fps,
+                fps=first.fps,
             ),
             protocol=options.protocol,
             device=_device(options.device),
             seed=options.seed,
+            trace=options.trace,
+            compensation=options.compensation,
         )
         for codec in comma_list(options.codec)
     ]
@@ -173,86 +209,41 @@ def _settings(options: argparse.Namespace, dataset: Dataset) -> list[Setting]:
 
 def _default_split(dataset: Dataset) -> str:
     splits = dataset.splits()
+    if not splits:
+        raise DatasetError(f"{dataset.name} has no split: no file of it was found; see `vssbench data verify`")
     return next((split for split in ("test", "val") if split in splits), splits[-1])
 
 
-class _SomeLabels(Mapping[int, LabelMap]):
-    """The labels of a few frames, still loaded when asked for."""
-
-    def __init__(self, labels: Mapping[int, LabelMap], kept: Sequence[int]) -> None:
-        self._labels, self._kept = labels, list(kept)
-
-    def __getitem__(self, index: int) -> LabelMap:
-        if index not in self._kept:
-            raise KeyError(index)
-        return self._labels[index]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._kept)
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-
-def limited(videos: Sequence[SourceVideo], number: int, *, least_index: int) -> list[SourceVideo]:
-    """The first videos that together have `number` annotated frames from `least_index` on, and only those frames."""
-    left = number
-    kept = []
-    for video in videos:
-        frames = list(islice((i for i in sorted(video.labels) if i >= least_index), left))
-        if frames:
-            kept.append(dataclasses.replace(video, labels=_SomeLabels(video.labels, frames)))
-            left -= len(frames)
-        if not left:
-            break
-    return kept or list(videos)
+def _tell_selection(bar: ProgressBar, selection: Selection) -> None:
+    tested = sum(len(video.labels) for video in selection.videos)
+    counts = f"{selection.num_testable} of {selection.num_annotated} annotated frames can be tested"
+    bar.say(f"{len(selection.videos)} videos; {counts}")
+    if tested < selection.num_testable:
+        bar.say("a limit leaves some of them out; the run is marked partial")
+    if selection.without:
+        bar.warn(
+            f"without a frame to test, left out: {', '.join(selection.without[:5])} ({len(selection.without)} in all)"
+        )
 
 
 def _bench(
-    options: argparse.Namespace,
-    dataset: Dataset,
-    setting: Setting,
-    streams: EncodeCache,
-    device: torch.device,
+    options: argparse.Namespace, dataset: Dataset, setting: Setting, streams: EncodeCache | None, device: torch.device
 ) -> Bench:
     weights = Path(options.weights) if options.weights else SHIPPED_WEIGHTS / options.dataset
-    if not options.weights and not weights.is_dir():
+    if not weights.is_dir():
         raise UsageError(
-            f"no weights are shipped for {options.dataset}; train them (vssbench train) and give --weights FOLDER"
+            f"there is no folder of weights {weights}; give --weights FOLDER"
+            if options.weights
+            else f"no weights are shipped for {options.dataset}; train them (vssbench train) and give --weights FOLDER"
         )
+    clips = TrainingClips(dataset, setting, streams) if streams else None
     return Bench(
         weights=weights,
         num_classes=len(dataset.class_names),
         device=device,
-        training_frames=_training_frames(dataset, setting, streams),
-        training_source=_calibration_source(dataset, setting),
+        training_frames=clips.frames if clips else lambda _: iter(()),
+        training_source=clips.source if clips else "",
     )
-
-
-def _training_frames(
-    dataset: Dataset, setting: Setting, streams: EncodeCache
-) -> Callable[[Iterable[str]], Iterator[CompressedFrame]]:
-    def frames(needs: Iterable[str]) -> Iterator[CompressedFrame]:
-        """The decoded frames of some training clips, encoded as the test is."""
-        side = SideInformation.for_needs(needs)
-        for video in _calibration_videos(dataset, setting):
-            whole = Cut(start=0, stop=video.num_frames, tested={})
-            yield from frames_of(encoded(video, whole, setting.encoding, streams), side)
-
-    return frames
-
-
-def _calibration_videos(dataset: Dataset, setting: Setting) -> Sequence[SourceVideo]:
-    """Training videos; where a data set has none, the tested ones, whose labels no calibration sees."""
-    if "train" in dataset.splits():
-        return list(islice(dataset.videos("train"), CALIBRATION_VIDEOS))
-    return setting.videos
-
-
-def _calibration_source(dataset: Dataset, setting: Setting) -> str:
-    videos = _calibration_videos(dataset, setting)
-    split = "train" if "train" in dataset.splits() else f"{setting.split} (no training videos: unlabelled test frames)"
-    return f"{len(videos)} videos of {split}, content {content_sha256(videos)[:12]}"
 
 
 def _dry_run(
@@ -264,14 +255,7 @@ def _dry_run(
 ) -> int:
     """Print the plan and its size."""
     for setting in settings:
-        bench = Bench(
-            weights=Path(options.weights) if options.weights else SHIPPED_WEIGHTS / options.dataset,
-            num_classes=len(dataset.class_names),
-            device=device,
-            training_frames=lambda _: iter(()),
-            training_source="",
-        )
-        names = _names(options, catalogue, bench)
+        names = _names(options, catalogue, _bench(options, dataset, setting, None, device))
         cuts = [cut for video in setting.videos for cut in setting.cuts_of(video)]
         tested = sum(len(cut.tested) for cut in cuts)
         stepped = sum(max(cut.tested) - cut.start + 1 for cut in cuts)

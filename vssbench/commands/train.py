@@ -25,7 +25,7 @@ def train(options: argparse.Namespace, catalogue: Catalogue) -> int:
             dataset.videos("train"),
             num_classes=len(dataset.class_names),
             weights=weights,
-            cache=EncodeCache(options.cache or weights / "streams"),
+            cache=EncodeCache(options.cache or "runs/streams"),
             device=torch.device(options.device),
             progress=_Steps(bar).of,
         )

@@ -15,6 +15,7 @@ from vssbench.errors import DatasetError
 from vssbench.records import LabelMap, Rgb, SourceVideo
 
 FIRST_SEED = {"train": 0, "val": 1_000_000, "test": 2_000_000}  # a split has fewer videos than the gap
+FRAMES_PER_VIDEO: Mapping[str, int] = {"train": 36, "val": 36, "test": 16}  # test: a main job of minutes, not hours
 NUM_VIDEOS: Mapping[str, int] = {"train": 64, "val": 4, "test": 4}
 _WORLDS_KEPT = 2  # about 15 MB each
 _FRAMES_KEPT = 48  # 0.7 MB each at 360x480
@@ -90,7 +91,7 @@ class Street:
         size: (height, width) of the frames; any from 16 pixels on, odd ones too.
         fps: frames per second; the speed of things is in metres per second.
         num_videos: split -> number of videos; None for NUM_VIDEOS. Splits never share a seed.
-        frames_per_video: length of each video.
+        frames_per_video: length of each video; None for FRAMES_PER_VIDEO, by split.
 
     Raises: DatasetError, for a split, number or size that cannot be.
     """
@@ -105,7 +106,7 @@ class Street:
         size: tuple[int, int] = (360, 480),
         fps: float = 15.0,
         num_videos: Mapping[str, int] | None = None,
-        frames_per_video: int = 36,
+        frames_per_video: int | None = None,
     ) -> None:
         self._num_videos = dict(NUM_VIDEOS if num_videos is None else num_videos)
         unknown = set(self._num_videos) - set(FIRST_SEED)
@@ -113,13 +114,16 @@ class Street:
             raise DatasetError(f"street has the splits {list(FIRST_SEED)}, not {sorted(unknown)}")
         if any(not 0 <= count <= 1_000_000 for count in self._num_videos.values()):
             raise DatasetError(f"a split of street holds 0 to 1,000,000 videos, not {self._num_videos}")
-        if min(size) < _SMALLEST or fps <= 0 or frames_per_video < 1:
+        if min(size) < _SMALLEST or fps <= 0 or (frames_per_video is not None and frames_per_video < 1):
             raise DatasetError(
                 f"street needs a size of {_SMALLEST} pixels or more, fps > 0 and a frame or more, "
                 f"got {size = }, {fps = }, {frames_per_video = }"
             )
-        self._size, self._fps, self._num_frames = (int(size[0]), int(size[1])), float(fps), frames_per_video
-        self._renderer = _Renderer(size=self._size, fps=self._fps, num_frames=frames_per_video)
+        self._size, self._fps = (int(size[0]), int(size[1])), float(fps)
+        self._lengths = {split: frames_per_video or length for split, length in FRAMES_PER_VIDEO.items()}
+        self._renderers = {
+            length: _Renderer(size=self._size, fps=self._fps, num_frames=length) for length in self._lengths.values()
+        }
 
     def splits(self) -> Sequence[str]:
         """The splits that have videos, "train" first."""
@@ -137,14 +141,14 @@ class Street:
 
     def _video(self, split: str, seed: int) -> SourceVideo:
         height, width = self._size
+        length = self._lengths[split]
+        renderer = self._renderers[length]
         return SourceVideo(
             name=f"{split}_{seed - FIRST_SEED[split]:04d}",
-            num_frames=self._num_frames,
+            num_frames=length,
             size=self._size,
             fps=self._fps,
-            read=_Reader(self._renderer, seed, self._num_frames),
-            labels=_Labels(self._renderer, seed, self._num_frames),
-            content_key=(
-                f"street-v{GENERATOR_VERSION}-seed{seed}-{height}x{width}-{self._fps:g}fps-{self._num_frames}frames"
-            ),
+            read=_Reader(renderer, seed, length),
+            labels=_Labels(renderer, seed, length),
+            content_key=f"street-v{GENERATOR_VERSION}-seed{seed}-{height}x{width}-{self._fps:g}fps-{length}frames",
         )

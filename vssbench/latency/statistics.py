@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from vssbench.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,35 +21,6 @@ class TimedStep:
     position: int
     kind: str
     seconds: float
-
-
-def gop_mean(steps: Sequence[TimedStep]) -> float:
-    """Mean time of a frame over a GOP, in seconds: the mean over the positions d = 0..L-1 of the time at d.
-
-    The time at d is the mean over the kinds of step met there, each weighed by its share of the samples at d
-    and given its median at d. Where one kind runs at d, that is the median at d. Where the method chooses by
-    the data (RGFS refreshes on a tenth of the P frames), a plain median would drop the rare and dear kind,
-    and a plain mean would let one interrupted sample into the result.
-
-    Args:
-        steps: the timed steps of whole passes over whole GOPs.
-
-    Raises:
-        UsageError: some position up to the last has no sample.
-    """
-    samples: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for step in steps:
-        samples[step.position][step.kind].append(step.seconds)
-    length = max(samples, default=-1) + 1
-    missing = sorted(set(range(length)) - set(samples))
-    if missing or not length:
-        raise UsageError(f"a GOP mean needs samples at every position, there are none at {missing or 'any'}")
-    return float(np.mean([_mean_of_kinds(samples[position]) for position in range(length)]))
-
-
-def _mean_of_kinds(samples: Mapping[str, Sequence[float]]) -> float:
-    total = sum(len(times) for times in samples.values())
-    return sum(len(times) / total * median(times) for times in samples.values())
 
 
 def median(samples: Sequence[float]) -> float:

@@ -151,6 +151,14 @@ def tensors_sha256(tensors: dict[str, Tensor]) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Identify a file by content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Identify a weights file by content.
+
+    Raises: WeightsError, when it is missing or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(
+            f"no weights at {path} ({error}); train them with `vssbench train {path.stem}`, or point --weights at them"
+        ) from error

@@ -30,8 +30,6 @@ def measure_accuracy(run: Run) -> None:
     run.reporter.begin("accuracy", sum(len(cut.tested) for _, cut in plan) * len(run.entries))
     stage: dict[str, float] = {"encode": 0.0, "decode": 0.0, "metrics": 0.0}
     decoded = 0
-    for entry in run.entries:
-        run.store.set_status(entry.cell.key, "running")
     try:
         for video, cut in plan:
             pending = [entry for entry in run.active if not _finished(done[entry.cell.key], video, cut)]

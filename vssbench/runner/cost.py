@@ -35,7 +35,11 @@ def _count(run: Run, entry: Entry) -> None:
     wanted = {kind for kinds in run.store.kind_counts(key).values() for kind in kinds}
     if wanted <= run.store.costs(key).keys():
         return
-    counted = count_kinds(entry.member.build(torch.device("meta")), _streams(run, entry), wanted)
+    try:
+        counted = count_kinds(entry.member.build(torch.device("meta")), _streams(run, entry), wanted)
+    except Exception as error:  # a plugin may look at values, which tensors on the meta device do not have
+        run.reporter.warn(f"{entry.member.name} does not run without values ({error}); counted while it computes")
+        counted = count_kinds(entry.member.build(run.setting.device), _streams(run, entry), wanted)
     for kind, count in counted.items():
         run.store.set_cost(
             key, kind, macs={str(kind): macs for kind, macs in count.by_kind.items()}, uncounted=count.uncounted

@@ -14,6 +14,28 @@ from vssbench.runner.run import Entry
 SCHEMA_VERSION = 1
 
 
+def check_manifest(folder: Path, conditions: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse to continue a run that was made under other conditions.
+
+    Args:
+        folder: of the run; one without a manifest is fine.
+        conditions: what the members share, one entry a codec (`runner.run.Setting.condition`).
+
+    Raises: StoreError, naming what differs.
+    """
+    before = {c["encoding"]["codec"]: c for c in _read(folder / "manifest.json").get("conditions", [])}
+    for condition in conditions:
+        old = before.get(condition["encoding"]["codec"])
+        new = json.loads(json.dumps(condition))
+        if old is not None and old != new:
+            differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+            raise StoreError(
+                f"{folder} holds a run made with another {', '.join(differing)} "
+                f"({'; '.join(f'{key}: {old.get(key)} there, {new.get(key)} now' for key in differing)}); "
+                "continue with the same, choose another folder with -o, or start afresh with --force"
+            )
+
+
 def write_manifest(
     folder: Path,
     *,
@@ -22,35 +44,45 @@ def write_manifest(
     members: Sequence[Mapping[str, Any]],
     environment: Mapping[str, Any],
 ) -> None:
-    """Write a run's manifest, or continue one made under the same conditions.
+    """Write a run's manifest, or add this call to that of the run that it continues.
 
     Args:
-        folder: of the run; made where absent.
+        folder: of the run.
         command: the words of the command line, without the program.
-        conditions: what the members share, one entry a codec (`runner.run.Setting.condition`).
+        conditions: as `check_manifest` has passed them.
         members: name, codec, cell, weights and options of each method; one of a name and codec replaces the last.
         environment: versions and hardware (`latency.environment.environment`).
 
-    Raises: StoreError, when the folder cannot be written, or holds a run under other conditions.
+    Raises: StoreError, when the folder cannot be written.
     """
     path = folder / "manifest.json"
+    old = _read(path)
+    by_codec = {c["encoding"]["codec"]: c for c in (*old.get("conditions", []), *conditions)}
+    by_name = {(m["name"], m["codec"]): m for m in (*old.get("members", []), *members)}
+    session = {"command": list(command), "environment": dict(environment), "git": git_state()}
     manifest = {
         "schema_version": SCHEMA_VERSION,
-        "command": list(command),
-        "conditions": [dict(condition) for condition in conditions],
-        "members": [dict(member) for member in members],
-        "environment": dict(environment),
-        "git": git_state(),
+        "conditions": list(by_codec.values()),
+        "members": list(by_name.values()),
+        "sessions": [*old.get("sessions", []), session],
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            manifest = _continued(path, json.loads(path.read_text(encoding="utf-8")), manifest)
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
         partial.replace(path)
-    except (OSError, json.JSONDecodeError) as error:
+    except OSError as error:
         raise StoreError(f"cannot write {path}: {error}; choose another folder with -o") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A manifest; empty where there is none."""
+    if not path.exists():
+        return {}
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return manifest
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {path}: {error}; start afresh with --force, or in another folder") from error
 
 
 def manifest_entry(entry: Entry) -> dict[str, Any]:
@@ -72,29 +104,8 @@ def recorded_cells(folder: Path) -> list[str] | None:
     Returns: None where the folder has no manifest.
     Raises: StoreError, when the manifest cannot be read.
     """
-    path = folder / "manifest.json"
-    if not path.exists():
-        return None
-    try:
-        return [member["cell"] for member in json.loads(path.read_text(encoding="utf-8"))["members"]]
-    except (OSError, ValueError, KeyError) as error:
-        raise StoreError(f"cannot read {path}: {error}; run again into a fresh folder") from error
-
-
-def _continued(path: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """The old manifest with what the new call adds: members and codecs; anything else must be the same."""
-    by_codec = {c["encoding"]["codec"]: c for c in old.get("conditions", [])}
-    for condition in new["conditions"]:
-        before = by_codec.setdefault(condition["encoding"]["codec"], condition)
-        if before != json.loads(json.dumps(condition)):
-            differing = sorted(k for k in condition if before.get(k) != condition[k])
-            raise StoreError(
-                f"{path.parent} holds a run made with another {', '.join(differing)} "
-                f"({'; '.join(f'{k}: {before.get(k)} there, {condition[k]} now' for k in differing)}); "
-                "continue with the same, choose another folder with -o, or start afresh with --force"
-            )
-    names = {(m["name"], m["codec"]): m for m in (*old.get("members", []), *new["members"])}
-    return {**new, "conditions": list(by_codec.values()), "members": list(names.values())}
+    manifest = _read(folder / "manifest.json")
+    return [member["cell"] for member in manifest["members"]] if manifest else None
 
 
 def git_state() -> dict[str, Any]:

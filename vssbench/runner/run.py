@@ -12,11 +12,16 @@ from typing import Any, Protocol
 import torch
 
 from vssbench.codec.cache import EncodeCache
+from vssbench.codec.decode import CODECS_WITH_VECTORS
 from vssbench.codec.encode import EncodeSettings
+from vssbench.codec.motion import Sampling
+from vssbench.codec.residual import Compensation
 from vssbench.datasets.clips import Cut, SideInformation, cuts
 from vssbench.datasets.clips import Protocol as ProtocolName
+from vssbench.errors import BitstreamError
 from vssbench.records import Method, SourceVideo
 from vssbench.runner.members import Member
+from vssbench.runner.source import source_sha256
 from vssbench.store import Cell, Store, condition_key
 
 
@@ -46,6 +51,8 @@ class Setting:
         protocol: a name of `datasets.clips.PROTOCOLS`.
         device: the methods run on.
         seed: for whatever draws.
+        trace: how vectors are followed to the key frame.
+        compensation: of the residual.
     """
 
     dataset: str
@@ -57,6 +64,8 @@ class Setting:
     protocol: ProtocolName
     device: torch.device
     seed: int = 0
+    trace: Sampling = "integer"
+    compensation: Compensation = "integer"
 
     @property
     def num_classes(self) -> int:
@@ -82,9 +91,12 @@ class Setting:
             "encoding": self.encoding.condition(),
             "protocol": self.protocol,
             "device": self.device.type,
-            "dtype": "float32",
+            "dtype": "float32",  # TensorFloat32 is switched off, see commands.run
             "seed": self.seed,
+            "trace": self.trace,
+            "compensation": self.compensation,
             "vssbench": importlib.metadata.version("vssbench"),
+            "source_sha256": source_sha256(),
         }
 
 
@@ -124,11 +136,25 @@ class Run:
     entries: list[Entry] = field(default_factory=list)
 
     def add(self, member: Member) -> None:
-        """Build a member's method and note its cell; a method that cannot be built raises."""
+        """Build a member's method; one that cannot be built raises, one that is there already is left out."""
+        if any(entry.member.name == member.name for entry in self.entries):
+            return
         method = member.build(self.setting.device)
-        cell = cell_of(member, method, self.setting)
-        self.store.add_cell(cell)
-        self.entries.append(Entry(member=member, method=method, cell=cell))
+        self.entries.append(Entry(member=member, method=method, cell=cell_of(member, method, self.setting)))
+
+    def begin(self) -> None:
+        """Note every entry's cell; a method that needs vectors the codec cannot give has failed already."""
+        codec = self.setting.encoding.codec
+        for entry in self.entries:
+            self.store.add_cell(entry.cell)
+            self.store.set_status(entry.cell.key, "running")
+            if entry.method.needs and codec not in CODECS_WITH_VECTORS:
+                needs = ", ".join(sorted(entry.method.needs))
+                message = (
+                    f"{codec} motion vectors cannot be read yet, and the method needs {needs}; "
+                    f"encode as {' or '.join(CODECS_WITH_VECTORS)}"
+                )
+                self.fail(entry, BitstreamError(message), "side information")
 
     @property
     def active(self) -> list[Entry]:
@@ -137,7 +163,11 @@ class Run:
 
     def side_information(self, entries: Sequence[Entry]) -> SideInformation:
         """What must be decoded for these entries together."""
-        return SideInformation.for_needs(need for entry in entries for need in entry.method.needs)
+        return SideInformation.for_needs(
+            (need for entry in entries for need in entry.method.needs),
+            trace=self.setting.trace,
+            compensation=self.setting.compensation,
+        )
 
     def fail(self, entry: Entry, error: Exception, where: str) -> None:
         """Note a method's failure and go on without it, or raise it where the run is to stop at the first."""

@@ -91,6 +91,7 @@ def train(
     *,
     checkpoint: Path,
     device: torch.device,
+    identity: str = "",
     progress: Progress | None = None,
 ) -> None:
     """Minimise `loss` over `samples`, changing `module` in place; resume from `checkpoint` where it exists.
@@ -99,6 +100,7 @@ def train(
         module: holds the trainable parameters (those with requires_grad).
         loss: the scalar to minimise; it calls the module itself.
         checkpoint: a safetensors file with weights, optimiser state and step, replaced atomically.
+        identity: what else the result depends on (data, loss); a checkpoint of another is refused.
 
     Sets torch's global seed at every step, so that dropout too falls the same way after a resume.
 
@@ -107,7 +109,7 @@ def train(
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, lr=schedule.learning_rate, fused=True)
-    first = _resume(checkpoint, module, optimiser, parameters, schedule)
+    first = _resume(checkpoint, module, optimiser, parameters, schedule, identity)
     module.train()
     losses: list[float] = []
     started = time.perf_counter()
@@ -132,7 +134,7 @@ def train(
                 (time.perf_counter() - started) / (done - first),
             )
         if done % schedule.checkpoint_every == 0 or done == schedule.steps:
-            _save(checkpoint, module, optimiser, parameters, schedule, done)
+            _save(checkpoint, module, optimiser, parameters, schedule, identity, done)
     module.eval()
 
 
@@ -158,13 +160,14 @@ def _save(
     optimiser: torch.optim.Optimizer,
     parameters: Sequence[Tensor],
     schedule: Schedule,
+    identity: str,
     step: int,
 ) -> None:
     tensors = {f"module.{k}": v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
     for i, parameter in enumerate(parameters):
         for name, value in optimiser.state.get(parameter, {}).items():
             tensors[f"optimiser.{i}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous().clone()
-    metadata = {"step": str(step), "schedule": json.dumps(asdict(schedule), sort_keys=True)}
+    metadata = {"step": str(step), "schedule": json.dumps(asdict(schedule), sort_keys=True), "identity": identity}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
@@ -180,6 +183,7 @@ def _resume(
     optimiser: torch.optim.Optimizer,
     parameters: Sequence[Tensor],
     schedule: Schedule,
+    identity: str,
 ) -> int:
     """Load a checkpoint into module and optimiser; the step to go on with, 0 where there is none."""
     if not path.exists():
@@ -188,6 +192,8 @@ def _resume(
         with safe_open(path, "pt") as file:
             metadata: dict[str, str] = file.metadata()
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        if metadata["identity"] != identity:
+            raise WeightsError(f"{path} was trained by another recipe or on other data; delete it to start afresh")
         came = json.loads(metadata["schedule"])
         wanted: dict[str, Any] = json.loads(json.dumps(asdict(schedule)))
         if came != wanted:
