@@ -204,7 +204,10 @@ def _latency(setting: Mapping[str, Any], rows: pd.DataFrame) -> list[Table]:
         "latency_n": ("n timed", 0),
         "peak_memory_mib": ("peak memory (MiB)", 0),
     }
-    notes = ["p90 needs 10 samples, p99 100. GOP mean: mean over d of the mean at d.", *_where_timed(rows)]
+    notes = [
+        "p90 needs 10 samples, p99 100. GOP mean: medians of the kinds of frame, weighed as they were decided.",
+        *_where_timed(rows),
+    ]
     notes += [f"{m}: {n}" for m, n in zip(rows["method"], rows["latency_note"], strict=True) if _text(n)]
     notes += [f"{method}: not timed" for method in rows[rows["latency_n"] == 0]["method"]]
     return [

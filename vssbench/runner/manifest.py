@@ -59,7 +59,7 @@ def write_manifest(
     old = _read(path)
     by_codec = {c["encoding"]["codec"]: c for c in (*old.get("conditions", []), *conditions)}
     by_name = {(m["name"], m["codec"]): m for m in (*old.get("members", []), *members)}
-    session = {"command": list(command), "environment": dict(environment), "git": git_state()}
+    session = {"command": without_folders(command), "environment": dict(environment), "git": git_state()}
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "conditions": list(by_codec.values()),
@@ -83,6 +83,11 @@ def _read(path: Path) -> dict[str, Any]:
         return manifest
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read {path}: {error}; start afresh with --force, or in another folder") from error
+
+
+def without_folders(words: Sequence[str]) -> list[str]:
+    """A command line without this machine's folders: of an absolute path its last part, so it can be published."""
+    return [f".../{Path(word).name}" if Path(word).is_absolute() else word for word in words]
 
 
 def manifest_entry(entry: Entry) -> dict[str, Any]:
