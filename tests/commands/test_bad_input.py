@@ -30,7 +30,7 @@ def run_on(folder: Path, out: Path, weights: Path, *more: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "said"),
     [
         (["--methods", "arsge"], "did you mean arseg"),
         (["--methods", "taplab:ffw+rcg"], "taplab:ffw+rgc"),
@@ -47,8 +47,8 @@ def run_on(folder: Path, out: Path, weights: Path, *more: str) -> int:
         (["-C", "nowhere.toml"], "cannot read the configuration"),
     ],
 )
-def test_wrong_usage_says_what_to_do_and_exits_2(bench, tmp_path, capsys, words, said):
-    assert bench(tmp_path / "run", *words) == 2
+def test_wrong_usage_says_what_to_do_and_exits_2(bench, tmp_path, capsys, arguments, said):
+    assert bench(tmp_path / "run", *arguments) == 2
     assert said in capsys.readouterr().err
 
 

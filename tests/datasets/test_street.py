@@ -23,12 +23,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def street():
-    return Street(size=SMALL)
+    return Street(size=SMALL, frames_per_video=36)
 
 
 @pytest.fixture(scope="module")
 def video(street):
-    return Street(size=SMALL).videos("test")[0]  # a renderer of its own, for the other keeps two streets only
+    return Street(size=SMALL, frames_per_video=36).videos("test")[0]  # a renderer of its own, for the other keeps two streets only
 
 
 def digest(video, indices):
@@ -53,6 +53,20 @@ def test_frames_and_labels_have_the_size_type_and_classes_promised(video):
     assert set(np.unique(label)) <= {*range(11), IGNORE}
 
 
+def test_test_videos_are_shorter_so_that_the_main_job_takes_minutes():
+    street = Street(size=(24, 32))
+    assert {split: street.videos(split)[0].num_frames for split in street.splits()} == {
+        **{"train": 36, "val": 36, "test": 16}
+    }
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_every_class_is_in_every_video_of_the_main_job(number):
+    video = Street(size=(90, 120)).videos("test")[number]
+    found = np.unique([video.labels[i] for i in range(0, 16, 3)])
+    assert set(range(11)) <= set(found)
+
+
 def test_every_frame_is_labelled_and_no_other(video):
     assert list(video.labels) == list(range(36))
     assert len(video.labels) == 36
@@ -62,7 +76,7 @@ def test_every_frame_is_labelled_and_no_other(video):
 
 
 def test_a_seed_gives_the_same_bytes_whatever_was_read_before(video):
-    other = Street(size=SMALL).videos("test")[0]
+    other = Street(size=SMALL, frames_per_video=36).videos("test")[0]
     expected = digest(video, [0, 11, 35])
     other.labels[20]
     list(other.read(30, 34))
@@ -76,7 +90,7 @@ def test_bytes_do_not_depend_on_the_processors_vector_instructions(video):
     dispatched = " ".join(np._core._multiarray_umath.__cpu_dispatch__)
     code = (
         "import hashlib; from vssbench.datasets.street import Street\n"
-        "video = Street(size=(90, 120)).videos('test')[0]\n"
+        "video = Street(size=(90, 120), frames_per_video=36).videos('test')[0]\n"
         "data = b''.join(next(video.read(i, i + 1)).tobytes() + video.labels[i].tobytes() for i in (0, 11, 35))\n"
         "print(hashlib.sha256(data).hexdigest())"
     )
@@ -151,7 +165,7 @@ def test_memory_stays_bounded_over_a_long_video():
     street = Street(size=(16, 20), frames_per_video=100)
     video = street.videos("train")[0]
     assert sum(1 for _ in video.read(0, 100)) == 100
-    assert len(street._renderer._frames) <= 48
+    assert len(street._renderers[100]._frames) <= 48
 
 
 def test_a_video_longer_than_255_frames_keeps_its_classes():
