@@ -47,7 +47,7 @@ def test_a_run_leaves_store_manifest_tables_and_figures(bench, tmp_path, capsys)
             assert (out / f"figures/{name}.{suffix}").stat().st_size > 0
     manifest = json.loads((out / "manifest.json").read_text())
     assert {member["name"] for member in manifest["members"]} >= {"constant@1.0", "arseg@0.5", "taplab:ffw"}
-    assert manifest["environment"]["torch"]
+    assert manifest["sessions"][0]["environment"]["torch"]
 
 
 def test_every_annotated_frame_is_tested_once_at_every_distance(bench, tmp_path):
@@ -149,8 +149,10 @@ def test_fail_fast_stops_at_the_first_failure(bench, tmp_path):
 def test_hevc_without_side_information_runs_and_with_it_is_a_clear_error(bench, tmp_path, capsys):
     cache = ("--cache", str(tmp_path / "streams"))
     assert bench(tmp_path / "pixels", "--methods", "guess", "--codec", "hevc", "--no-latency", "-L", "1", *cache) == 0
-    assert bench(tmp_path / "vectors", "--methods", "needs-motion", "--codec", "hevc", "-L", "1", *cache) == 3
-    assert "HEVC motion vectors cannot be read yet" in capsys.readouterr().err
+    assert bench(tmp_path / "vectors", "--methods", "needs-motion", "--codec", "hevc", "-L", "1", *cache) == 1
+    assert "hevc motion vectors cannot be read yet" in capsys.readouterr().err
+    table = rows(tmp_path / "vectors")
+    assert (table["needs-motion"]["status"], table["constant@1.0"]["status"]) == ("failed", "done")
 
 
 def test_two_codecs_give_a_table_each(bench, tmp_path):
@@ -195,12 +197,14 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(bench, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_an_interrupted_run_exits_130_says_how_to_go_on_and_does(bench, tmp_path, capsys):
+def test_an_interrupted_run_exits_130_says_how_to_go_on_and_does(bench, tmp_path, capsys, monkeypatch):
     methods = ("--methods", "interrupted", "--no-latency")
+    monkeypatch.setenv("TINY_INTERRUPT", "1")
     assert bench(tmp_path / "run", *methods) == 130
     assert f"-o {tmp_path / 'run'}" in capsys.readouterr().err
     before = stored_frames(tmp_path / "run")
     assert before > 0
+    monkeypatch.delenv("TINY_INTERRUPT")
     assert bench(tmp_path / "run", *methods) == 0
     assert stored_frames(tmp_path / "run") > before
 

@@ -28,7 +28,9 @@ def street():
 
 @pytest.fixture(scope="module")
 def video(street):
-    return Street(size=SMALL, frames_per_video=36).videos("test")[0]  # a renderer of its own, for the other keeps two streets only
+    return Street(size=SMALL, frames_per_video=36).videos("test")[
+        0
+    ]  # a renderer of its own, for the other keeps two streets only
 
 
 def digest(video, indices):

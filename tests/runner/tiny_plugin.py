@@ -49,7 +49,7 @@ class Interrupted(Constant):
 
     def step(self, frame):
         Interrupted.steps += 1
-        if Interrupted.steps == 5:
+        if Interrupted.steps == 5 and os.environ.get("TINY_INTERRUPT"):
             raise KeyboardInterrupt
         return super().step(frame)
 
