@@ -149,7 +149,7 @@ def silent(*_):
 
 
 @pytest.mark.parametrize("member", MEMBERS)
-def test_an_interrupted_training_ends_in_the_same_bytes(trained, videos, tmp_path, member):
+def test_an_interrupted_training_ends_in_the_same_weights(trained, videos, tmp_path, member):
     folder, _ = trained
     start = START_OF[parse_member(member)[0]]
     if start:
@@ -168,7 +168,13 @@ def test_an_interrupted_training_ends_in_the_same_bytes(trained, videos, tmp_pat
     steps = {member: lambda step, *_: done.append(step)}
     path = trainer(tmp_path, videos, progress=lambda name: steps.get(name, silent)).train(member)
     assert done[0] == 2
-    assert path.read_bytes() == (folder / path.name).read_bytes()
+    (resumed, header), (whole, same_header) = read_weights(path), read_weights(folder / path.name)
+    assert header == same_header
+    assert resumed.keys() == whole.keys()
+    for name, tensor in whole.items():
+        # equal to the last bit of half precision: that of a batched matrix product depends on where the allocator
+        # put its operands; moments given to the wrong weights are off by far more (test_training_loop.py: exact)
+        torch.testing.assert_close(resumed[name].float(), tensor.float(), rtol=2**-10, atol=2e-5)
 
 
 def test_members_need_the_weights_they_start_from_first(videos, tmp_path):
