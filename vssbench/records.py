@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -110,21 +110,6 @@ class SourceVideo:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Clip:
-    """A GOP-aligned run of decoded frames, and apart from them the labels of the annotated ones.
-
-    Args:
-        name: the source video's name and the cut, unique in a run.
-        frames: in display order; the first one is an I frame.
-        labels: position in `frames` -> (H, W) uint8.
-    """
-
-    name: str
-    frames: Sequence[CompressedFrame]
-    labels: Mapping[int, LabelMap]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Step:
     """What one step of a method gave and did.
 
@@ -160,25 +145,6 @@ class Method(Protocol):
     def modules(self) -> Sequence[Any]:
         """The torch modules whose parameters are this method's size."""
         return ()
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Result:
-    """One measured quantity under one condition.
-
-    Args:
-        name: of the quantity, e.g. "latency_s".
-        values: (n,) float64, the raw samples.
-        unit: e.g. "s", "MAC", "1".
-        condition: everything that was chosen.
-        provenance: everything that was found (versions, hardware, dates).
-    """
-
-    name: str
-    values: NDArray[np.float64]
-    unit: str
-    condition: Mapping[str, Any] = field(default_factory=dict)
-    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Dataset(Protocol):

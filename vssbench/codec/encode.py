@@ -74,7 +74,7 @@ class EncodeSettings:
             raise UsageError(f"fps must be positive, got {self.fps!r}")
 
     def condition(self) -> dict[str, Any]:
-        """Everything that was chosen, defaults resolved, for a Result."""
+        """Everything that was chosen, defaults resolved, for the condition of a result."""
         chosen = asdict(self)
         if self.codec != "mpeg4":
             chosen["preset"] = self.preset or "medium"
