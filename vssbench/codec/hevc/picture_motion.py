@@ -1,0 +1,67 @@
+"""The motion of one coded picture, as arrays over its 4x4 luma blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vssbench.codec.hevc.coding_tree import LOG2_SIZE_SHIFT, PART_MODE_SHIFT
+from vssbench.codec.hevc.syntax import MODE_INTRA
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureMotion:
+    """What the slice data of a picture say of its prediction; arrays cover the coded picture.
+
+    Args:
+        blocks: (h4, w4, 2) int64, see motion_blocks.py; the properties give it as arrays with names.
+        units: (rows, columns) uint8, what coding_tree.py keeps a smallest coding block.
+        min_cb_log2_size: MinCbLog2SizeY.
+    """
+
+    blocks: NDArray[np.int64]
+    units: NDArray[np.uint8]
+    min_cb_log2_size: int
+
+    @property
+    def mv(self) -> NDArray[np.int16]:
+        """(h4, w4, 2, 2) int16: list 0 or 1, (x, y), quarter luma samples; 0 where the list is unused.
+
+        Sample p is predicted from p + mv / 4 of the reference: +x right, +y down.
+        """
+        vectors: NDArray[np.int16] = self.blocks.view("<i2")[..., :4].reshape(*self.blocks.shape[:2], 2, 2)
+        return vectors
+
+    @property
+    def ref_poc_delta(self) -> NDArray[np.int16]:
+        """(h4, w4, 2) int16: POC of the reference minus POC of this picture; 0 where the list is unused."""
+        deltas: NDArray[np.int16] = self.blocks.view("<i2")[..., 4:6]
+        return deltas
+
+    @property
+    def pred_mode(self) -> NDArray[np.uint8]:
+        """(h4, w4) uint8: 0 intra, 1 inter, 2 skipped (which is inter too)."""
+        return self._enlarged(self.units & 3)
+
+    @property
+    def cu_log2(self) -> NDArray[np.uint8]:
+        """(h4, w4) uint8: log2 of the size of the coding unit."""
+        return self._enlarged((self.units >> LOG2_SIZE_SHIFT) + 3)
+
+    @property
+    def part_mode(self) -> NDArray[np.uint8]:
+        """(h4, w4) uint8: PartMode, 0 2Nx2N, 1 2NxN, 2 Nx2N, 3 NxN, 4 2NxnU, 5 2NxnD, 6 nLx2N, 7 nRx2N."""
+        return self._enlarged((self.units >> PART_MODE_SHIFT) & 7)
+
+    @cached_property
+    def is_intra(self) -> bool:
+        """Whether no block has a vector."""
+        return not np.any(self.units & 3 != MODE_INTRA)
+
+    def _enlarged(self, units: NDArray[Any]) -> NDArray[np.uint8]:
+        times = 1 << (self.min_cb_log2_size - 2)
+        return units.repeat(times, axis=0).repeat(times, axis=1)

@@ -1,0 +1,191 @@
+"""The names of the integers that the compiled functions share, one flat array `s` a slice segment.
+
+A flat array, because handing records of many arrays from function to function is what makes compiled Python slow
+to compile and to run. The first part is constant for a slice segment: syntax elements and variables of the
+standard under their own names. The second is the state of the arithmetic decoder and of the quadtree walk.
+"""
+
+from __future__ import annotations
+
+_CONSTANTS = (
+    # sequence and picture
+    "CHROMA_ARRAY_TYPE",
+    "PIC_WIDTH_IN_LUMA_SAMPLES",
+    "PIC_HEIGHT_IN_LUMA_SAMPLES",
+    "PIC_WIDTH_IN_CTBS_Y",
+    "PIC_SIZE_IN_CTBS_Y",
+    "CTB_LOG2_SIZE_Y",
+    "MIN_CB_LOG2_SIZE_Y",
+    "MIN_TB_LOG2_SIZE_Y",
+    "MAX_TB_LOG2_SIZE_Y",
+    "MAX_TRANSFORM_HIERARCHY_DEPTH_INTER",
+    "MAX_TRANSFORM_HIERARCHY_DEPTH_INTRA",
+    "AMP_ENABLED_FLAG",
+    "PCM_ENABLED_FLAG",
+    "LOG2_MIN_IPCM_CB_SIZE_Y",
+    "LOG2_MAX_IPCM_CB_SIZE_Y",
+    "PCM_BIT_DEPTH_Y",
+    "PCM_BIT_DEPTH_C",
+    "SAO_OFFSET_MAX_Y",  # cMax of sao_offset_abs, by bit depth
+    "SAO_OFFSET_MAX_C",
+    "QP_BD_OFFSET_Y",
+    "SIGN_DATA_HIDING_ENABLED_FLAG",
+    "TRANSFORM_SKIP_ENABLED_FLAG",
+    "TRANSQUANT_BYPASS_ENABLED_FLAG",
+    "CU_QP_DELTA_ENABLED_FLAG",
+    "LOG2_MIN_CU_QP_DELTA_SIZE",
+    "TILES_ENABLED_FLAG",
+    "ENTROPY_CODING_SYNC_ENABLED_FLAG",
+    "LOG2_PAR_MRG_LEVEL",
+    # slice
+    "SLICE_TYPE",
+    "SLICE_SEGMENT_ADDRESS",
+    "SLICE_ADDR_RS",
+    "DEPENDENT_SLICE_SEGMENT_FLAG",
+    "SLICE_SAO_LUMA_FLAG",
+    "SLICE_SAO_CHROMA_FLAG",
+    "SLICE_TEMPORAL_MVP_ENABLED_FLAG",
+    "NUM_REF_IDX_L0_ACTIVE",
+    "NUM_REF_IDX_L1_ACTIVE",
+    "MVD_L1_ZERO_FLAG",
+    "COLLOCATED_FROM_L0_FLAG",
+    "NO_BACKWARD_PRED_FLAG",
+    "MAX_NUM_MERGE_CAND",
+    "SLICE_QP_Y",
+    "INIT_TYPE",
+    "DATA_END",  # index of the byte after the slice data
+)
+_VARIABLES = (
+    # arithmetic decoder, see cabac.py
+    "RANGE",
+    "OFFSET",
+    "AHEAD",
+    "NEXT_BYTE",
+    "BUILD",  # which sources the code was compiled from
+    # where the walk is
+    "ERROR",  # one of the codes below
+    "CTB_ADDR_IN_RS",
+    "REGION",  # of the current CTB: slice and tile
+    "LEFT_AVAILABLE",  # the CTB to the left is in the region
+    "UP_AVAILABLE",
+    "NUM_CTUS",  # parsed in this segment
+    # coding unit
+    "IS_CU_QP_DELTA_CODED",
+    "CU_TRANSQUANT_BYPASS_FLAG",
+    "CU_INTRA",  # CuPredMode is MODE_INTRA
+    "PART_MODE",
+    "X_CB",
+    "Y_CB",
+    "LOG2_CB_SIZE",
+    "MERGE_FLAG",  # of the last prediction unit
+    "INTRA_PRED_MODE_C",
+    "INTRA_PRED_MODE_Y0",  # and the three after it, of the four parts
+    "INTRA_PRED_MODE_Y1",
+    "INTRA_PRED_MODE_Y2",
+    "INTRA_PRED_MODE_Y3",
+    # results of functions that have two
+    "MV",
+    "REFERENCES",
+)
+_STACK_SIZE = 64  # 3 * (levels - 1) + 1 entries are needed at most: 10 of the coding, 13 of the transform tree
+
+_INDEX = {name: index for index, name in enumerate(_CONSTANTS + _VARIABLES)}
+CODING_STACK = len(_INDEX)
+TRANSFORM_STACK = CODING_STACK + _STACK_SIZE
+STATE_SIZE = TRANSFORM_STACK + _STACK_SIZE
+
+CHROMA_ARRAY_TYPE = _INDEX["CHROMA_ARRAY_TYPE"]
+PIC_WIDTH_IN_LUMA_SAMPLES = _INDEX["PIC_WIDTH_IN_LUMA_SAMPLES"]
+PIC_HEIGHT_IN_LUMA_SAMPLES = _INDEX["PIC_HEIGHT_IN_LUMA_SAMPLES"]
+PIC_WIDTH_IN_CTBS_Y = _INDEX["PIC_WIDTH_IN_CTBS_Y"]
+PIC_SIZE_IN_CTBS_Y = _INDEX["PIC_SIZE_IN_CTBS_Y"]
+CTB_LOG2_SIZE_Y = _INDEX["CTB_LOG2_SIZE_Y"]
+MIN_CB_LOG2_SIZE_Y = _INDEX["MIN_CB_LOG2_SIZE_Y"]
+MIN_TB_LOG2_SIZE_Y = _INDEX["MIN_TB_LOG2_SIZE_Y"]
+MAX_TB_LOG2_SIZE_Y = _INDEX["MAX_TB_LOG2_SIZE_Y"]
+MAX_TRANSFORM_HIERARCHY_DEPTH_INTER = _INDEX["MAX_TRANSFORM_HIERARCHY_DEPTH_INTER"]
+MAX_TRANSFORM_HIERARCHY_DEPTH_INTRA = _INDEX["MAX_TRANSFORM_HIERARCHY_DEPTH_INTRA"]
+AMP_ENABLED_FLAG = _INDEX["AMP_ENABLED_FLAG"]
+PCM_ENABLED_FLAG = _INDEX["PCM_ENABLED_FLAG"]
+LOG2_MIN_IPCM_CB_SIZE_Y = _INDEX["LOG2_MIN_IPCM_CB_SIZE_Y"]
+LOG2_MAX_IPCM_CB_SIZE_Y = _INDEX["LOG2_MAX_IPCM_CB_SIZE_Y"]
+PCM_BIT_DEPTH_Y = _INDEX["PCM_BIT_DEPTH_Y"]
+PCM_BIT_DEPTH_C = _INDEX["PCM_BIT_DEPTH_C"]
+SAO_OFFSET_MAX_Y = _INDEX["SAO_OFFSET_MAX_Y"]
+SAO_OFFSET_MAX_C = _INDEX["SAO_OFFSET_MAX_C"]
+QP_BD_OFFSET_Y = _INDEX["QP_BD_OFFSET_Y"]
+SIGN_DATA_HIDING_ENABLED_FLAG = _INDEX["SIGN_DATA_HIDING_ENABLED_FLAG"]
+TRANSFORM_SKIP_ENABLED_FLAG = _INDEX["TRANSFORM_SKIP_ENABLED_FLAG"]
+TRANSQUANT_BYPASS_ENABLED_FLAG = _INDEX["TRANSQUANT_BYPASS_ENABLED_FLAG"]
+CU_QP_DELTA_ENABLED_FLAG = _INDEX["CU_QP_DELTA_ENABLED_FLAG"]
+LOG2_MIN_CU_QP_DELTA_SIZE = _INDEX["LOG2_MIN_CU_QP_DELTA_SIZE"]
+TILES_ENABLED_FLAG = _INDEX["TILES_ENABLED_FLAG"]
+ENTROPY_CODING_SYNC_ENABLED_FLAG = _INDEX["ENTROPY_CODING_SYNC_ENABLED_FLAG"]
+LOG2_PAR_MRG_LEVEL = _INDEX["LOG2_PAR_MRG_LEVEL"]
+SLICE_TYPE = _INDEX["SLICE_TYPE"]
+SLICE_SEGMENT_ADDRESS = _INDEX["SLICE_SEGMENT_ADDRESS"]
+SLICE_ADDR_RS = _INDEX["SLICE_ADDR_RS"]
+DEPENDENT_SLICE_SEGMENT_FLAG = _INDEX["DEPENDENT_SLICE_SEGMENT_FLAG"]
+SLICE_SAO_LUMA_FLAG = _INDEX["SLICE_SAO_LUMA_FLAG"]
+SLICE_SAO_CHROMA_FLAG = _INDEX["SLICE_SAO_CHROMA_FLAG"]
+SLICE_TEMPORAL_MVP_ENABLED_FLAG = _INDEX["SLICE_TEMPORAL_MVP_ENABLED_FLAG"]
+NUM_REF_IDX_L0_ACTIVE = _INDEX["NUM_REF_IDX_L0_ACTIVE"]
+NUM_REF_IDX_L1_ACTIVE = _INDEX["NUM_REF_IDX_L1_ACTIVE"]
+MVD_L1_ZERO_FLAG = _INDEX["MVD_L1_ZERO_FLAG"]
+COLLOCATED_FROM_L0_FLAG = _INDEX["COLLOCATED_FROM_L0_FLAG"]
+NO_BACKWARD_PRED_FLAG = _INDEX["NO_BACKWARD_PRED_FLAG"]
+MAX_NUM_MERGE_CAND = _INDEX["MAX_NUM_MERGE_CAND"]
+SLICE_QP_Y = _INDEX["SLICE_QP_Y"]
+INIT_TYPE = _INDEX["INIT_TYPE"]
+DATA_END = _INDEX["DATA_END"]
+RANGE = _INDEX["RANGE"]
+OFFSET = _INDEX["OFFSET"]
+AHEAD = _INDEX["AHEAD"]
+NEXT_BYTE = _INDEX["NEXT_BYTE"]
+BUILD = _INDEX["BUILD"]
+ERROR = _INDEX["ERROR"]
+CTB_ADDR_IN_RS = _INDEX["CTB_ADDR_IN_RS"]
+REGION = _INDEX["REGION"]
+LEFT_AVAILABLE = _INDEX["LEFT_AVAILABLE"]
+UP_AVAILABLE = _INDEX["UP_AVAILABLE"]
+NUM_CTUS = _INDEX["NUM_CTUS"]
+IS_CU_QP_DELTA_CODED = _INDEX["IS_CU_QP_DELTA_CODED"]
+CU_TRANSQUANT_BYPASS_FLAG = _INDEX["CU_TRANSQUANT_BYPASS_FLAG"]
+CU_INTRA = _INDEX["CU_INTRA"]
+PART_MODE = _INDEX["PART_MODE"]
+X_CB = _INDEX["X_CB"]
+Y_CB = _INDEX["Y_CB"]
+LOG2_CB_SIZE = _INDEX["LOG2_CB_SIZE"]
+MERGE_FLAG = _INDEX["MERGE_FLAG"]
+INTRA_PRED_MODE_C = _INDEX["INTRA_PRED_MODE_C"]
+INTRA_PRED_MODE_Y0 = _INDEX["INTRA_PRED_MODE_Y0"]
+INTRA_PRED_MODE_Y1 = _INDEX["INTRA_PRED_MODE_Y1"]
+INTRA_PRED_MODE_Y2 = _INDEX["INTRA_PRED_MODE_Y2"]
+INTRA_PRED_MODE_Y3 = _INDEX["INTRA_PRED_MODE_Y3"]
+MV = _INDEX["MV"]
+REFERENCES = _INDEX["REFERENCES"]
+
+# ERROR: what a slice segment can get wrong. The walk goes on to the end of the CTU, within bounds, and stops there.
+NO_ERROR = 0
+DATA_EXHAUSTED = 1
+CTB_TWICE = 2
+NO_END = 3
+BAD_END = 4
+BAD_SUBSTREAM = 5
+BAD_ENTRY_POINT = 6
+BAD_PCM = 7
+BAD_COEFFICIENT = 8
+BAD_MVD = 9
+BAD_QP_DELTA = 10
+ERROR_TEXTS = {
+    DATA_EXHAUSTED: "the slice data end inside a coding tree unit",
+    CTB_TWICE: "a coding tree unit is coded twice",
+    NO_END: "the slice data go on after the last coding tree unit",
+    BAD_END: "the slice data do not end where end_of_slice_segment_flag says",
+    BAD_SUBSTREAM: "a tile or row of coding tree units does not end where its data end",
+    BAD_ENTRY_POINT: "an entry point is not where the data before it end",
+    BAD_PCM: "PCM samples do not begin on a byte, or are cut short",
+    BAD_COEFFICIENT: "a transform coefficient is out of range",
+    BAD_MVD: "a motion vector difference is out of range",
+    BAD_QP_DELTA: "a quantiser difference is out of range",
+}
