@@ -12,6 +12,7 @@ from typing import Any
 
 import numba
 
+from vssbench.codec.hevc.compiled import OPTIONS
 from vssbench.codec.hevc.slice_data import slice_segment_data
 from vssbench.codec.hevc.state import BUILD
 
@@ -61,5 +62,5 @@ def _entry() -> Callable[..., None]:
             motion, collocated, references, candidates,
         )  # fmt: skip
 
-    compiled: Callable[..., None] = numba.njit(cache=True, nogil=True, error_model="numpy")(entry)
+    compiled: Callable[..., None] = numba.njit(cache=True, **OPTIONS)(entry)
     return compiled

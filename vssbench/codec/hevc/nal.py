@@ -34,6 +34,10 @@ FD_NUT = 38
 PREFIX_SEI_NUT = 39
 SUFFIX_SEI_NUT = 40
 
+# of the base layer: no slice of the same picture follows (7.4.2.4.4); 41 to 44 and 48 to 55 are reserved or free
+BEGINS_ACCESS_UNIT = frozenset((VPS_NUT, SPS_NUT, PPS_NUT, AUD_NUT, PREFIX_SEI_NUT, *range(41, 45), *range(48, 56)))
+ENDS_SEQUENCE = frozenset((EOS_NUT, EOB_NUT))
+
 _NAL_HEADER_BYTES = 2
 _START_CODE = b"\x00\x00\x01"
 _ESCAPE = b"\x00\x00\x03"

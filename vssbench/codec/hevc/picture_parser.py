@@ -51,6 +51,11 @@ class PictureParser:
         self._references = np.zeros((2, _MOST_REFERENCES), np.int64)
         self._num_ctus = 0
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every coding tree unit came."""
+        return self._num_ctus == len(self._region)
+
     def read_slice_segment(
         self,
         header: SliceSegmentHeader,
@@ -97,8 +102,8 @@ class PictureParser:
 
         Raises: BitstreamError, when some of its coding tree units did not come.
         """
-        if self._num_ctus != len(self._region):
-            missing = int(np.flatnonzero(self._region < 0)[0]) if (self._region < 0).any() else len(self._region)
+        if not self.is_complete:
+            missing = int(np.argmax(self._region < 0))
             raise BitstreamError(
                 f"{self._num_ctus} of {len(self._region)} coding tree units came, the first without data is {missing}"
             )

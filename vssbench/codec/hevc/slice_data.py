@@ -43,6 +43,18 @@ _WPP, _DEPENDENT = range(2)  # TableStateIdxWpp, TableStateIdxDs
 
 
 @compiled
+def _copy_row(table, row, target):
+    for index in range(target.shape[0]):
+        target[index] = table[row, index]
+
+
+@compiled
+def _store_row(source, table, row):
+    for index in range(source.shape[0]):
+        table[row, index] = source[index]
+
+
+@compiled
 def _begin_ctu_contexts(s, ctx, stored_contexts, ctb_scan, region, is_first_in_segment):
     """Initialise or fetch the context variables where a CTU begins a tile, a row or a segment (9.3.1)."""
     address = s[CTB_ADDR_IN_RS]
@@ -56,12 +68,12 @@ def _begin_ctu_contexts(s, ctx, stored_contexts, ctb_scan, region, is_first_in_s
     elif s[ENTROPY_CODING_SYNC_ENABLED_FLAG] and begins_row:
         above_right = address - width + 1
         if above_right > 0 and (address + 1) % width != 0 and np.int64(region[above_right]) == s[REGION]:
-            ctx[:] = stored_contexts[_WPP]
+            _copy_row(stored_contexts, _WPP, ctx)
         else:
             initialise_contexts(s, ctx)
     elif is_first_in_segment:
         if s[DEPENDENT_SLICE_SEGMENT_FLAG]:
-            ctx[:] = stored_contexts[_DEPENDENT]
+            _copy_row(stored_contexts, _DEPENDENT, ctx)
         else:
             initialise_contexts(s, ctx)
 
@@ -141,10 +153,10 @@ def slice_segment_data(
         s[NUM_CTUS] += 1
         is_second_in_row = address % width == 1 or (address > 1 and ctb_scan[TILE_ID_RS, address - 2] != tile)
         if s[ENTROPY_CODING_SYNC_ENABLED_FLAG] and is_second_in_row:
-            stored_contexts[_WPP, :] = ctx
+            _store_row(ctx, stored_contexts, _WPP)
         address_ts += 1
         if end_of_slice_segment_flag:
-            stored_contexts[_DEPENDENT, :] = ctx
+            _store_row(ctx, stored_contexts, _DEPENDENT)
             after = byte_after_stop_bit(s, data)
             if after < 0 or not _only_zeros(data, after, s[DATA_END]):
                 s[ERROR] = BAD_END

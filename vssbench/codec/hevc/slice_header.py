@@ -15,12 +15,8 @@ from vssbench.codec.hevc.parameter_sets import ActiveParameterSets, activate
 from vssbench.codec.hevc.picture_parameter_set import PictureParameterSet
 from vssbench.codec.hevc.ref_pic_set import MAX_NUM_DELTA_POCS, ShortTermRefPicSet, read_st_ref_pic_set
 from vssbench.codec.hevc.sequence_parameter_set import SequenceParameterSet
+from vssbench.codec.hevc.syntax import B, I, P
 from vssbench.errors import BitstreamError
-
-# slice_type, table 7-7
-B = 0
-P = 1
-I = 2
 
 _EMPTY_SET = ShortTermRefPicSet()  # of IDR pictures
 
