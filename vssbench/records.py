@@ -35,15 +35,20 @@ class MotionField:
         frames_back: (H, W) int16, how many frames earlier the reference is shown; negative for a later frame
             (B frames); 0 where the block is intra and has no vector. int16, not uint8, because a B frame
             points forward and a GOP may pass 255 frames.
+        second: the other vector of pixels that are predicted from two references at once (B frames), 0 where
+            there is but one; None where no pixel has two.
     """
 
     flow_px: NDArray[np.float32]
     frames_back: NDArray[np.int16]
+    second: MotionField | None = None
 
     def __post_init__(self) -> None:
         size = self.frames_back.shape
         _require_shape("frames_back", self.frames_back, size[:2], np.int16)
         _require_shape("flow_px", self.flow_px, (*size, 2), np.float32)
+        if self.second is not None:
+            _require_shape("second.frames_back", self.second.frames_back, size, np.int16)
 
     @property
     def valid(self) -> NDArray[np.bool_]:

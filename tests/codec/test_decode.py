@@ -12,13 +12,13 @@ from PIL import Image
 
 from vssbench.codec.decode import decode, frame_types, probe
 from vssbench.codec.encode import EncodeSettings, encode
-from vssbench.codec.motion import VECTOR_DTYPE, raw_vectors
+from vssbench.codec.ffmpeg_vectors import VECTOR_DTYPE, raw_vectors
 from vssbench.codec.residual import compensate
 from vssbench.errors import BitstreamError, UsageError
 from vssbench.records import MotionField
 
-WITH_VECTORS = ["h264", "mpeg4"]
-WITH_B_FRAMES = [("h264", 0), ("h264", 2), ("mpeg4", 0)]
+WITH_VECTORS = ["hevc", "h264", "mpeg4"]
+WITH_B_FRAMES = [("hevc", 0), ("hevc", 2), ("h264", 0), ("h264", 2), ("mpeg4", 0)]
 
 
 def encoded(path, codec, frames, **options):
@@ -254,16 +254,23 @@ def test_residual_and_compensated_reference_add_up_to_the_frame(tmp_path, codec,
     pattern = moving_pattern(7, velocity=(3, 1), oversampling=2)
     frames = list(decode(encoded(tmp_path / "v.mp4", codec, pattern, b_frames=b_frames), motion=True))
     with_residual = list(decode(tmp_path / "v.mp4", residual=compensation))
-    references = [frame.index for frame in frames if frame.frame_type != "B"]
     assert with_residual[0].residual is None
     for frame in frames[1:]:
-        past = max(index for index in references if index < frame.index)
-        prediction = compensate(frames[past].rgb, frame.motion, compensation=compensation)
-        if frame.frame_type == "B":
-            later = min(index for index in references if index > frame.index)
-            from_later = compensate(frames[later].rgb, frame.motion, compensation=compensation)
-            prediction = np.where((frame.motion.frames_back < 0)[..., None], from_later, prediction)
+        prediction = predicted(frame.motion, frame.index, frames, compensation)
+        if (second := frame.motion.second) is not None:
+            both = prediction.astype(int) + predicted(second, frame.index, frames, compensation)
+            prediction = np.where(second.valid[..., None], (both + 1) // 2, prediction)
         np.testing.assert_array_equal(prediction + with_residual[frame.index].residual, frame.rgb)
+
+
+def predicted(motion, index, frames, compensation):
+    """Each pixel from the frame that its own `frames_back` names; intra pixels from the nearest earlier reference."""
+    past = max(frame.index for frame in frames if frame.frame_type != "B" and frame.index < index)
+    result = compensate(frames[past].rgb, motion, compensation=compensation)
+    for distance in np.unique(motion.frames_back[motion.valid]):
+        other = compensate(frames[index - distance].rgb, motion, compensation=compensation)
+        result = np.where((motion.frames_back == distance)[..., None], other, result)
+    return result
 
 
 def test_the_residual_is_smaller_than_the_frame_difference(tmp_path):
@@ -352,19 +359,10 @@ def test_frame_types_are_found_without_pixels(tmp_path):
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "side", [{"motion": True}, {"motion_to_key": "integer"}, {"residual": "integer"}], ids=lambda side: next(iter(side))
-)
-def test_hevc_side_information_is_refused_at_once(tmp_path, side):
-    path = encoded(tmp_path / "v.mp4", "hevc", moving_pattern(2))
-    with pytest.raises(BitstreamError, match="HEVC motion vectors cannot be read yet"):
-        decode(path, **side)  # not iterated
-
-
-def test_a_codec_without_exported_vectors_is_refused_by_name(tmp_path):
+def test_a_codec_without_a_reader_of_vectors_is_refused_by_name(tmp_path):
     write_plainly(moving_pattern(2), tmp_path / "v.mkv", "ffv1")
     assert len(list(decode(tmp_path / "v.mkv"))) == 2
-    with pytest.raises(BitstreamError, match="ffv1 motion vectors cannot be read"):
+    with pytest.raises(BitstreamError, match="no reader gives the motion vectors of ffv1"):
         decode(tmp_path / "v.mkv", motion=True)
 
 

@@ -28,7 +28,7 @@ def random_case(seed, size=(9, 12), *, step=4):
 
 def test_integer_residual_equals_a_loop_with_vectors_cut_towards_zero():
     current, reference, motion = random_case(0)
-    found = residual(current, reference, motion)
+    found = residual(current, {1: reference}, motion)
     assert found.dtype == np.int16
     for y in range(9):
         for x in range(12):
@@ -39,7 +39,7 @@ def test_integer_residual_equals_a_loop_with_vectors_cut_towards_zero():
 
 def test_bilinear_residual_equals_a_loop_with_the_exact_vectors():
     current, reference, motion = random_case(1)
-    found = residual(current, reference, motion, compensation="bilinear")
+    found = residual(current, {1: reference}, motion, compensation="bilinear")
     for y in range(9):
         for x in range(12):
             at_x = min(max(x + float(motion.flow_px[y, x, 0]), 0), 11)
@@ -56,21 +56,21 @@ def test_a_frame_that_only_moved_has_no_residual(compensation):
     picture = np.random.default_rng(2).integers(0, 256, (8, 12, 3), dtype=np.uint8)
     current, reference = picture[:, 2:10], picture[:, 0:8]  # what is now at x was at x + 2
     motion = field(np.full((8, 8, 2), (2, 0)))
-    np.testing.assert_array_equal(residual(current, reference, motion, compensation=compensation)[:, :6], 0)
+    np.testing.assert_array_equal(residual(current, {1: reference}, motion, compensation=compensation)[:, :6], 0)
 
 
 @pytest.mark.parametrize("compensation", ["integer", "bilinear"])
 def test_the_residual_reaches_255_both_ways(compensation):
     black, white = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 255, np.uint8)
     motion = field(np.zeros((2, 2, 2)))
-    assert (residual(white, black, motion, compensation=compensation) == 255).all()
-    assert (residual(black, white, motion, compensation=compensation) == -255).all()
+    assert (residual(white, {1: black}, motion, compensation=compensation) == 255).all()
+    assert (residual(black, {1: white}, motion, compensation=compensation) == -255).all()
 
 
 def test_intra_blocks_are_compensated_with_the_same_place():
     current, reference, motion = random_case(3)
     for compensation in ("integer", "bilinear"):
-        found = residual(current, reference, motion, compensation=compensation)
+        found = residual(current, {1: reference}, motion, compensation=compensation)
         intra = ~motion.valid
         assert intra.any()
         np.testing.assert_array_equal(found[intra], current[intra].astype(int) - reference[intra])
@@ -93,15 +93,38 @@ def test_b_blocks_take_their_own_reference():
     past, later = np.full((1, 2, 3), 10, np.uint8), np.full((1, 2, 3), 30, np.uint8)
     current = np.full((1, 2, 3), 100, np.uint8)
     motion = field(np.zeros((1, 2, 2)), [[1, -2]])
-    found = residual(current, past, motion, later_reference_rgb=later)
+    found = residual(current, {1: past, -2: later}, motion)
     np.testing.assert_array_equal(found[0, :, 0], [90, 70])
+
+
+def test_pixels_with_two_references_are_compared_with_their_mean():
+    past, later = np.full((1, 3, 3), 10, np.uint8), np.full((1, 3, 3), 31, np.uint8)
+    current = np.full((1, 3, 3), 100, np.uint8)
+    still = np.zeros((1, 3, 2), np.float32)
+    second = field(still, [[-1, 0, 0]])
+    motion = MotionField(flow_px=still, frames_back=np.array([[1, 1, -1]], np.int16), second=second)
+    found = residual(current, {1: past, -1: later}, motion)
+    np.testing.assert_array_equal(found[0, :, 0], [79, 90, 69])  # (10 + 31 + 1) >> 1 = 21
+
+
+def test_of_several_references_every_block_takes_its_own_and_intra_blocks_the_nearest():
+    frames = {3: np.full((1, 4, 3), 30, np.uint8), 1: np.full((1, 4, 3), 10, np.uint8)}
+    motion = field(np.zeros((1, 4, 2)), [[1, 3, 0, 3]])
+    found = residual(np.full((1, 4, 3), 100, np.uint8), frames, motion)
+    np.testing.assert_array_equal(found[0, :, 0], [90, 70, 90, 70])
+
+
+def test_without_a_reference_there_is_no_residual():
+    current, _, motion = random_case(7)
+    with pytest.raises(UsageError, match="got none"):
+        residual(current, {}, motion)
 
 
 def test_nothing_given_is_changed():
     current, reference, motion = random_case(4)
     flow, pixels = motion.flow_px.copy(), reference.copy()
     for compensation in ("integer", "bilinear"):
-        residual(current, reference, motion, compensation=compensation, outside="unmoved")
+        residual(current, {1: reference}, motion, compensation=compensation, outside="unmoved")
     np.testing.assert_array_equal(motion.flow_px, flow)
     np.testing.assert_array_equal(reference, pixels)
 
@@ -109,14 +132,14 @@ def test_nothing_given_is_changed():
 def test_frames_that_do_not_fit_are_refused():
     current, reference, motion = random_case(5)
     with pytest.raises(ShapeError, match="motion must cover the frame"):
-        residual(current, reference[:-1], motion)
+        residual(current, {1: reference[:-1]}, motion)
     with pytest.raises(ShapeError, match="the frames must agree in size"):
-        residual(current[:-1], reference, motion)
+        residual(current[:-1], {1: reference}, motion)
 
 
 def test_unknown_options_are_refused():
     current, reference, motion = random_case(6)
     with pytest.raises(UsageError, match="compensation = 'cubic' is not known"):
-        residual(current, reference, motion, compensation="cubic")
+        residual(current, {1: reference}, motion, compensation="cubic")
     with pytest.raises(UsageError, match="outside = 'wrap' is not known"):
-        residual(current, reference, motion, outside="wrap")
+        residual(current, {1: reference}, motion, outside="wrap")

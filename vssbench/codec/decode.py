@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -11,13 +11,15 @@ from typing import get_args
 
 from av.video.stream import VideoStream
 
-from vssbench.codec.motion import LONGEST_DISTANCE_FRAMES, Sampling, Trace, densify
+from vssbench.codec.block_motion import NEVER_SHOWN
 from vssbench.codec.pictures import Picture, Pictures, codec_name, open_video
+from vssbench.codec.references import ReferringPicture, referring_pictures
 from vssbench.codec.residual import Compensation, residual
+from vssbench.codec.trace import Sampling, Trace
 from vssbench.errors import BitstreamError, UsageError
-from vssbench.records import CompressedFrame, FrameType
+from vssbench.records import CompressedFrame, FrameType, Rgb
 
-CODECS_WITH_VECTORS = ("h264", "mpeg4")  # of those that vssbench encodes, the ones whose vectors FFmpeg exports
+CODECS_WITH_VECTORS = ("hevc", "h264", "mpeg4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,28 +56,31 @@ def decode(
 ) -> Iterator[CompressedFrame]:
     """The frames of a video in display order, with the side information asked for.
 
-    I frames have none. In P and B frames blocks without a vector are intra. `frames_back` counts frames in
-    display order. Where a B block has two vectors, the one into the past is taken; one into the future has a
-    negative `frames_back`. `motion_to_key` leads to the I frame before the frame in display order; paths
-    through an intra block, or through a future frame of another GOP, are lost.
+    I frames have none. In P and B frames blocks without a vector are intra. `frames_back` counts frames in display
+    order, negative for a later reference. Where a B block has two vectors, the one into the past is taken and the
+    other is in `motion.second`. `motion_to_key` leads to the last I frame up to the frame in display order, along
+    the references that the bitstream names (AR-Seg, supplement A4); paths through an intra block, or through a
+    frame of another GOP, are lost.
 
-    Which frame a vector points into is not exported by FFmpeg. It is taken to be the neighbouring reference
-    frame (not B) in display order. MPEG-4 Part 2 knows no other. H.264 does, so its slice headers are read,
-    and a stream with several references a direction, reordered lists, B frames as references, or fields is
-    refused, never guessed. So are MPEG-4's B frames, of which FFmpeg exports zeros instead of vectors.
+    HEVC is read by our own parser, beside FFmpeg's pixel decoder and in parallel to it: several references and
+    B frames as references are followed as they are. Of MPEG-4 and H.264 FFmpeg exports vectors, but not which frame
+    they point into; it is taken to be the neighbouring reference frame (not B) in display order. MPEG-4 Part 2
+    knows no other. H.264 does, so its slice headers are read, and a stream with several references a direction,
+    reordered lists, B frames as references, or fields is refused, never guessed. So are MPEG-4's B frames, of which
+    FFmpeg exports zeros instead of vectors.
 
-    Damage is reported where FFmpeg notices it; almost any bytes decode as H.264 or HEVC, so it may not.
+    Damage is reported where FFmpeg or our parser notices it; almost any bytes decode as H.264, so it may not.
     A stream must start with an I frame, even where pixels alone are asked for: what decodes before it is made
     up. A file without an index that is cut exactly between two frames cannot be told from a shorter one.
 
     Args:
         path: a video file; its first video stream is read.
         motion: give `CompressedFrame.motion`.
-        motion_to_key: "integer" or "subpel" gives `CompressedFrame.motion_to_key`; see `motion.Trace`.
+        motion_to_key: "integer" or "subpel" gives `CompressedFrame.motion_to_key`; see `trace.Trace`.
         residual: "integer" or "bilinear" gives `CompressedFrame.residual`; see `residual.residual`.
-    Raises: BitstreamError, at once when the file cannot be opened or its codec has no vectors to give (HEVC
-        cannot be read yet); while reading when it is cut short, damaged, changes its size, or does not say
-        its references. UsageError, for an unknown option.
+    Raises: BitstreamError, at once when the file cannot be opened or its codec has no vectors to give; while
+        reading when it is cut short, damaged, changes its size, or does not say its references. UsageError, for an
+        unknown option.
     """
     for name, value, known in (
         ("motion_to_key", motion_to_key, get_args(Sampling)),
@@ -87,10 +92,9 @@ def decode(
     path = Path(path)
     codec = probe(path).codec
     if wanted.any and codec not in CODECS_WITH_VECTORS:
-        name = "HEVC" if codec == "hevc" else codec
         raise BitstreamError(
-            f"{path}: {name} motion vectors cannot be read yet (FFmpeg's decoder exports none), and motion or "
-            f"residual was asked for; encode as {' or '.join(CODECS_WITH_VECTORS)}, or ask for pixels alone"
+            f"{path}: no reader gives the motion vectors of {codec}, and motion or residual was asked for; "
+            f"encode as {' or '.join(CODECS_WITH_VECTORS)}, or ask for pixels alone"
         )
     return _frames(path, wanted)
 
@@ -120,10 +124,10 @@ class _Wanted:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Reference:
-    """A reference picture, and the way from it to its I frame."""
+class _Described:
+    """A frame that others may refer to, and the way from it to its I frame."""
 
-    picture: Picture
+    rgb: Rgb
     key_index: int
     trace: Trace | None
 
@@ -134,53 +138,42 @@ def _frames(path: Path, wanted: _Wanted) -> Iterator[CompressedFrame]:
         for picture in pictures:
             yield _compressed_frame(picture)
         return
-    past: _Reference | None = None
-    waiting: list[Picture] = []  # for the reference frame shown after them
-    for picture in pictures:
-        if not picture.is_reference:
-            waiting.append(picture)
-            continue
-        with _located(path, picture.index):
-            frame, reference = _describe(picture, wanted, past=past, future=None)
-        for earlier in waiting:
-            with _located(path, earlier.index):
-                yield _describe(earlier, wanted, past=past, future=reference)[0]
-        waiting.clear()
-        yield frame
-        past = reference
-    for earlier in waiting:
-        with _located(path, earlier.index):
-            yield _describe(earlier, wanted, past=past, future=None)[0]
+    described: dict[int, _Described] = {}  # by display index
+    ready: dict[int, CompressedFrame] = {}
+    next_index = 0
+    with located(path):
+        for referring in referring_pictures(pictures):
+            index = referring.picture.index
+            ready[index], described[index] = _describe(referring, described, wanted)
+            described = {kept: each for kept, each in described.items() if kept in referring.kept}
+            while next_index in ready:
+                yield ready.pop(next_index)
+                next_index += 1
 
 
 def _describe(
-    picture: Picture, wanted: _Wanted, *, past: _Reference | None, future: _Reference | None
-) -> tuple[CompressedFrame, _Reference]:
-    size = (picture.rgb.shape[0], picture.rgb.shape[1])
-    if picture.frame_type == "I" or past is None:  # the first picture is an I picture: Pictures sees to it
-        sampling = wanted.motion_to_key
-        trace = Trace.from_key_frame(size, sampling=sampling) if sampling else None
-        return _compressed_frame(picture), _Reference(picture=picture, key_index=picture.index, trace=trace)
-    if picture.frame_type == "P" or (future and future.picture.packet.order > picture.packet.order):
-        future = None
-    _require_known_references(picture, past, future)
-    motion = densify(
-        picture.vectors,
-        size,
-        past_distance_frames=picture.index - past.picture.index,
-        future_distance_frames=future.picture.index - picture.index if future else None,
-    )
-    trace, to_key = None, None
-    if past.trace is not None:
-        same_gop = future is not None and future.key_index == past.key_index
-        trace = past.trace.follow(motion, later=future.trace if future and same_gop else None)
-        to_key = trace.motion_to_key(picture.index - past.key_index)
-    difference = None
-    if wanted.residual:
-        later_rgb = future.picture.rgb if future else None
-        difference = residual(
-            picture.rgb, past.picture.rgb, motion, compensation=wanted.residual, later_reference_rgb=later_rgb
+    referring: ReferringPicture, described: Mapping[int, _Described], wanted: _Wanted
+) -> tuple[CompressedFrame, _Described]:
+    picture, key_index, sampling = referring.picture, referring.key_index, wanted.motion_to_key
+    if referring.blocks is None:
+        start = Trace.from_key_frame(picture.size, sampling=sampling) if sampling else None
+        return _compressed_frame(picture), _Described(rgb=picture.rgb, key_index=key_index, trace=start)
+    if NEVER_SHOWN in referring.blocks.distances:
+        raise BitstreamError(
+            f"frame {picture.index}: it predicts from a picture that is never shown, to which motion cannot point; "
+            "read its vectors with read_motion, or encode the video again"
         )
+    motion = referring.blocks.dense()
+    by_distance = {picture.index - reference: described[reference] for reference in referring.references}
+    trace, to_key, difference = None, None, None
+    if sampling:
+        used = {distance: each for distance, each in by_distance.items() if distance in referring.blocks.distances}
+        traces = {distance: each.trace if each.key_index == key_index else None for distance, each in used.items()}
+        trace = Trace.through(motion, traces, sampling=sampling)
+        to_key = trace.motion_to_key(picture.index - key_index)
+    if wanted.residual:
+        references = {distance: each.rgb for distance, each in by_distance.items()}
+        difference = residual(picture.rgb, references, motion, compensation=wanted.residual)
     frame = CompressedFrame(
         rgb=picture.rgb,
         frame_type=picture.frame_type,
@@ -190,22 +183,7 @@ def _describe(
         motion_to_key=to_key,
         residual=difference,
     )
-    return frame, _Reference(picture=picture, key_index=past.key_index, trace=trace)
-
-
-def _require_known_references(picture: Picture, past: _Reference, future: _Reference | None) -> None:
-    """Refuse a picture whose reference lists do not open with its neighbours in display order."""
-    distances = [picture.index - past.picture.index, future.picture.index - picture.index if future else 0]
-    if max(distances) > LONGEST_DISTANCE_FRAMES:
-        raise BitstreamError(f"references more than {LONGEST_DISTANCE_FRAMES} frames away are not supported")
-    said = picture.packet.references
-    if said is None:
-        return
-    last_decoded = past if future is None else future
-    if said.previous_reference != last_decoded.picture.packet.order:
-        raise BitstreamError(
-            "a reference is not the neighbour in display order; FFmpeg does not export which frame it is"
-        )
+    return frame, _Described(rgb=picture.rgb, key_index=key_index, trace=trace)
 
 
 def _compressed_frame(picture: Picture) -> CompressedFrame:
@@ -228,9 +206,11 @@ def _info(path: Path, stream: VideoStream) -> VideoInfo:
 
 
 @contextmanager
-def _located(path: Path, index: int) -> Iterator[None]:
-    """Adds the clip and frame to an error about a frame's vectors."""
+def located(path: Path) -> Iterator[None]:
+    """Adds the file to an error about a frame's vectors."""
     try:
         yield
     except BitstreamError as error:
-        raise BitstreamError(f"{path}: frame {index}: {error}") from error
+        if str(path) in str(error):
+            raise
+        raise BitstreamError(f"{path}: {error}") from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from vssbench.codec.ffmpeg_vectors import VECTOR_DTYPE, Vectors, raw_vectors
 from vssbench.codec.h264_references import H264References, PictureOrder
-from vssbench.codec.motion import VECTOR_DTYPE, Vectors, raw_vectors
+from vssbench.codec.hevc.picture_buffer import CodedPicture
 from vssbench.errors import BitstreamError
 from vssbench.records import FrameType, Rgb
 
 _FRAME_TYPES: dict[int, FrameType] = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}  # AVPictureType
+_SLICE_TYPES: tuple[FrameType, ...] = ("B", "P", "I")  # slice_type of HEVC
 _SPRITE_PICTURE = 4  # MPEG-4 S-VOP: global motion, not described by block vectors
 _STILL_FORMATS = ("tty", "image2", "bin", "xbin", "adf", "idf")  # text and pictures that FFmpeg also opens as video
 
@@ -31,12 +34,14 @@ class Packet:
     Args:
         order: position in decoding order.
         size_bytes: its length.
-        references: what its slice headers say of references; None where they were not read.
+        references: what its slice headers say of references (H.264); None where they were not read.
+        coded: what our own reader says of it (HEVC), when it has got there; None where it was not asked.
     """
 
     order: int
     size_bytes: int
-    references: PictureOrder | None
+    references: PictureOrder | None = None
+    coded: Future[CodedPicture | None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,15 +52,19 @@ class Picture:
         index: position in display order.
         frame_type: "I", "P" or "B".
         packet: the coded picture.
+        size: (height, width).
         rgb: (H, W, 3) uint8; empty where pixels were not asked for.
-        vectors: (n,) structured as motion.VECTOR_DTYPE; empty where vectors were not asked for.
+        vectors: (n,) structured as ffmpeg_vectors.VECTOR_DTYPE; empty where vectors were not asked for.
+        coded: the picture with its motion, of HEVC; None where vectors were not asked for.
     """
 
     index: int
     frame_type: FrameType
     packet: Packet
+    size: tuple[int, int]
     rgb: Rgb
     vectors: Vectors
+    coded: CodedPicture | None = None
 
     @property
     def is_reference(self) -> bool:
@@ -75,14 +84,26 @@ class Pictures:
 
     Args:
         path: the file.
-        with_vectors: export them; refuses pictures whose motion block vectors do not describe.
-        with_references: read H.264 slice headers; refuses streams that leave open what a vector points into.
-        with_pixels: convert them to RGB.
+        with_vectors: read them; refuses pictures whose motion block vectors do not describe.
+        with_references: read H.264 slice headers and HEVC whole; refuses streams that leave open what a vector
+            points into, or that are damaged.
+        with_pixels: convert them to RGB. HEVC is not decoded without this, for our own reader needs no pixels.
+        damaged: of HEVC without pixels: instead of the first error stopping the reading, all of them are put here,
+            and pictures whose vectors they cost come without motion.
     Raises: BitstreamError, while iterating, for every failure to read the file.
     """
 
-    def __init__(self, path: Path, *, with_vectors: bool, with_references: bool, with_pixels: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        with_vectors: bool,
+        with_references: bool,
+        with_pixels: bool,
+        damaged: list[BitstreamError] | None = None,
+    ) -> None:
         self._path = path
+        self._damaged = damaged
         self._with_vectors = with_vectors
         self._with_references = with_references
         self._with_pixels = with_pixels
@@ -93,14 +114,12 @@ class Pictures:
 
     def __iter__(self) -> Iterator[Picture]:
         with open_video(self._path) as (container, stream):
-            context = stream.codec_context
-            context.options = {"err_detect": "explode"} | ({"flags2": "+export_mvs"} if self._with_vectors else {})
-            context.copy_opaque = True  # carries each packet's facts to the picture decoded from it
-            # One thread reports damage at the picture it is in; but only HEVC's wavefront decoder, which
-            # needs two, reports a picture that ends too early.
-            context.thread_count = 2 if codec_name(stream) == "hevc" else 1
-            context.thread_type = "SLICE"
-            yield from self._decode(container, stream)
+            reads_hevc = codec_name(stream) == "hevc" and (self._with_vectors or self._with_references)
+            if reads_hevc and not self._with_pixels:
+                yield from self._read_hevc(container, stream)
+            else:
+                self._configure(stream, reads_hevc=reads_hevc)
+                yield from self._decode(container, stream, reads_hevc=reads_hevc)
             if stream.frames and self._num_packets < stream.frames:
                 raise self._cut_short(f"its header announces {stream.frames}")
             announced_s = _announced_end_s(stream)
@@ -109,13 +128,83 @@ class Pictures:
             if self._num_read == 0:
                 raise BitstreamError(f"{self._path}: no picture could be decoded; the file holds no usable video")
 
-    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[Picture]:
-        try:
-            for packet in self._packets(container, stream):
+    def _configure(self, stream: VideoStream, *, reads_hevc: bool) -> None:
+        context = stream.codec_context
+        context.options = {"err_detect": "explode"} | ({"flags2": "+export_mvs"} if self._with_vectors else {})
+        context.copy_opaque = True  # carries each packet's facts to the picture decoded from it
+        # One thread reports damage at the picture it is in. Of HEVC only the wavefront decoder, which needs two,
+        # reports a picture that ends too early; but it fails on some conforming streams (slices cut inside rows),
+        # and our own reader reports such a picture too.
+        context.thread_count = 2 if codec_name(stream) == "hevc" and not reads_hevc else 1
+        context.thread_type = "SLICE"
+
+    def _decode(self, container: InputContainer, stream: VideoStream, *, reads_hevc: bool) -> Iterator[Picture]:
+        with self._errors_located(), ExitStack() as stack:
+            hevc = None
+            if reads_hevc:
+                from vssbench.codec.hevc_pictures import hevc_pictures  # takes a moment: it imports the compiler
+
+                hevc = stack.enter_context(hevc_pictures(stream.codec_context.extradata))
+            references = None
+            if self._with_references and codec_name(stream) == "h264":
+                references = H264References(stream.codec_context.extradata)
+            for packet, facts in self._packets(container, stream):
+                if facts is not None:
+                    packet.opaque = Packet(
+                        order=facts.order,
+                        size_bytes=facts.size_bytes,
+                        references=references.read(bytes(packet)) if references else None,
+                        coded=hevc.read(bytes(packet)) if hevc else None,
+                    )
                 for frame in stream.codec_context.decode(packet):
                     if frame.opaque is not _PUSH:
                         yield self._picture(frame)
                         self._num_read += 1
+
+    def _read_hevc(self, container: InputContainer, stream: VideoStream) -> Iterator[Picture]:
+        from vssbench.codec.hevc.reader import HevcMotionReader  # takes a moment: it imports the compiler
+
+        reader = HevcMotionReader(stream.codec_context.extradata)
+        facts_of: dict[int, Packet] = {}  # by place in decoding order
+        with self._errors_located():
+            for packet, facts in self._packets(container, stream):
+                if facts is None:
+                    reader.flush()
+                else:
+                    coded = reader.read_access_unit(bytes(packet))
+                    if coded is not None:
+                        facts_of[coded.order] = facts
+                self._note(reader.errors)
+                for shown in reader.ready():
+                    yield self._hevc_picture(shown, facts_of.pop(shown.order))
+                    self._num_read += 1
+
+    def _note(self, errors: list[BitstreamError]) -> None:
+        if errors and self._damaged is None:
+            raise errors[0]
+        if self._damaged is not None:
+            self._damaged += errors[len(self._damaged) :]
+
+    def _hevc_picture(self, coded: CodedPicture, facts: Packet) -> Picture:
+        frame_type = _SLICE_TYPES[coded.slice_type]
+        if self._damaged is None:
+            self._require_start(frame_type, facts)
+        if coded.motion is not None:
+            self._require_size(coded.motion.display_size)
+        return Picture(
+            index=self._num_read,
+            frame_type=frame_type,
+            packet=facts,
+            size=self._size or (0, 0),
+            rgb=np.empty((0, 0, 3), np.uint8),
+            vectors=np.empty(0, VECTOR_DTYPE),
+            coded=coded,
+        )
+
+    @contextmanager
+    def _errors_located(self) -> Iterator[None]:
+        try:
+            yield
         except (av.FFmpegError, EOFError, OSError) as error:
             raise self._cut_short(str(error)) from error
         except BitstreamError as error:
@@ -125,46 +214,58 @@ class Pictures:
                 f"{self._path}: {error} (packet {self._num_packets}, after {self._num_read} frames)"
             ) from error
 
-    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[Any]]:
-        references = None
-        if self._with_references and codec_name(stream) == "h264":
-            references = H264References(stream.codec_context.extradata)
+    def _packets(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[tuple[av.Packet[Any], Packet | None]]:
+        """Every packet with its place and size; the last one is empty, which flushes the decoder."""
         first: bytes | None = None
         for packet in container.demux(stream):
             if packet.size:
                 first = first or bytes(packet)
-                said = references.read(bytes(packet)) if references else None
-                packet.opaque = Packet(order=self._num_packets, size_bytes=packet.size, references=said)
+                facts = Packet(order=self._num_packets, size_bytes=packet.size)
                 self._num_packets += 1
                 self._end_s = max(self._end_s, _end_s(packet))
-            elif first and self._with_vectors and codec_name(stream) == "mpeg4":
+                yield packet, facts
+                continue
+            if first and self._with_vectors and codec_name(stream) == "mpeg4":
                 push: av.Packet[Any] = av.Packet(first)
                 push.opaque = _PUSH
-                yield push
-            yield packet  # the last one is empty: it flushes the decoder
+                yield push, None
+            yield packet, None
 
     def _picture(self, frame: av.VideoFrame) -> Picture:
         frame_type = _frame_type(frame)
         packet = frame.opaque
         if not isinstance(packet, Packet):
             raise BitstreamError("a picture cannot be matched to its packet")
-        if self._num_read == 0 and (frame_type != "I" or packet.order > 0):
-            raise BitstreamError("the stream does not start with an I frame; cut it at one")
+        self._require_start(frame_type, packet)
         if frame.is_corrupt:
             raise self._cut_short("a picture is damaged")
         size = (frame.height, frame.width)
-        if self._size not in (None, size):
-            raise BitstreamError(f"the frame size changes from {self._size} to {size} (height, width); split the file")
-        self._size = size
-        if self._with_vectors:
+        self._require_size(size)
+        coded = packet.coded.result() if packet.coded else None
+        if packet.coded is not None and coded is None:
+            raise BitstreamError("a picture came out of the decoder that our reader dropped")
+        if self._with_vectors and coded is None:
             self._require_block_motion(frame, packet)
         return Picture(
             index=self._num_read,
             frame_type=frame_type,
             packet=packet,
+            size=size,
             rgb=_rgb(frame) if self._with_pixels else np.empty((0, 0, 3), np.uint8),
             vectors=raw_vectors(frame) if self._with_vectors else np.empty(0, VECTOR_DTYPE),
+            coded=coded,
         )
+
+    def _require_start(self, frame_type: FrameType, packet: Packet) -> None:
+        if self._num_read == 0 and (frame_type != "I" or packet.order > 0):
+            raise BitstreamError("the stream does not start with an I frame; cut it at one")
+
+    def _require_size(self, size: tuple[int, int]) -> None:
+        if self._size not in (None, size):
+            raise BitstreamError(f"the frame size changes from {self._size} to {size} (height, width); split the file")
+        self._size = size
 
     def _require_block_motion(self, frame: av.VideoFrame, packet: Packet) -> None:
         if packet.references is None and _frame_type(frame) == "B":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vssbench.codec.motion import bilinear_taps, displaced_index, interpolate
+from vssbench.codec.sampling import bilinear_taps, displaced_index, interpolate
 from vssbench.errors import ShapeError, UsageError
 from vssbench.records import MotionField, Rgb
 
@@ -17,40 +18,55 @@ Outside = Literal["clamp", "unmoved"]
 
 def residual(
     current_rgb: Rgb,
-    reference_rgb: Rgb,
+    references: Mapping[int, Rgb],
     motion: MotionField,
     *,
     compensation: Compensation = "integer",
     outside: Outside = "clamp",
-    later_reference_rgb: Rgb | None = None,
 ) -> NDArray[np.int16]:
     """What is left of a decoded frame when its motion-compensated reference is taken away.
 
-    Not the codec's own residual (transform coefficients of luma and chroma) but TapLab's, in RGB.
+    Not the codec's own residual (transform coefficients of luma and chroma) but TapLab's, in RGB. Pixels that are
+    predicted from two references (B frames) are compared with the mean of both.
 
     Args:
         current_rgb: (H, W, 3) uint8.
-        reference_rgb: (H, W, 3) uint8, the decoded frame that `motion` points into.
-        motion: vectors of the current frame; intra blocks are compensated with zero displacement.
+        references: the decoded frames that `motion` points into, each (H, W, 3) uint8, by distance: how many frames
+            earlier it is shown, negative for a later one (`frames_back`). Intra blocks are compensated with zero
+            displacement from the nearest earlier one, or the nearest later one where none is earlier.
+        motion: vectors of the current frame.
         compensation: "integer" cuts vectors towards zero to whole pixels; "bilinear" uses them exactly.
         outside: what a source outside the frame gives; "clamp" is the nearest border pixel, as the codec pads
             its references; "unmoved" is zero displacement of that pixel, as TapLab's extractor leaves it.
-        later_reference_rgb: the frame that vectors with negative `frames_back` point into (B frames); None:
-            all vectors point into `reference_rgb`.
     Returns: (H, W, 3) int16, -255..255.
-    Raises: ShapeError, when the frames and the motion differ in size; UsageError, for an unknown option.
+    Raises: ShapeError, when the frames and the motion differ in size; UsageError, for an unknown option, or
+        without a reference.
     Source: TapLab (arXiv 2003.13260), with coviar's data loader (coviar_data_loader.c,
         create_and_load_mv_residual): FFmpeg's src_x and src_y, hence whole pixels cut towards zero; intra
         blocks keep a zero vector.
     """
-    compensated = compensate(reference_rgb, motion, compensation=compensation, outside=outside)
-    if later_reference_rgb is not None and (motion.frames_back < 0).any():
-        later = compensate(later_reference_rgb, motion, compensation=compensation, outside=outside)
-        compensated = np.where((motion.frames_back < 0)[..., None], later, compensated)
+    if not references:
+        raise UsageError("a residual needs the frames that the motion points into, got none")
+    compensated = _predicted(references, motion, compensation, outside)
+    if motion.second is not None:
+        other = _predicted(references, motion.second, compensation, outside)
+        mean = (compensated.astype(np.uint16) + other + 1) >> 1
+        compensated = np.where(motion.second.valid[..., None], mean.astype(np.uint8), compensated)
     if current_rgb.shape != compensated.shape:
-        raise ShapeError(f"the frames must agree in size: {current_rgb.shape = }, {reference_rgb.shape = }")
+        shapes = {distance: rgb.shape for distance, rgb in references.items()}
+        raise ShapeError(f"the frames must agree in size: {current_rgb.shape = }, references {shapes}")
     difference: NDArray[np.int16] = np.subtract(current_rgb, compensated, dtype=np.int16)
     return difference
+
+
+def _predicted(references: Mapping[int, Rgb], motion: MotionField, compensation: Compensation, outside: Outside) -> Rgb:
+    nearest = min(references, key=lambda distance: (distance < 0, abs(distance)))
+    compensated = compensate(references[nearest], motion, compensation=compensation, outside=outside)
+    for distance, rgb in references.items():
+        if distance != nearest and (here := motion.frames_back == distance).any():
+            other = compensate(rgb, motion, compensation=compensation, outside=outside)
+            compensated = np.where(here[..., None], other, compensated)
+    return compensated
 
 
 def compensate(
@@ -60,7 +76,7 @@ def compensate(
     compensation: Compensation = "integer",
     outside: Outside = "clamp",
 ) -> Rgb:
-    """The prediction of a frame: its reference sampled at p + motion(p); arguments and errors as `residual`.
+    """One reference sampled at p + motion(p); arguments and errors as `residual`.
 
     Returns: (H, W, 3) uint8, halves rounded up.
     """
@@ -71,7 +87,7 @@ def compensate(
     if reference_rgb.shape != (*motion.frames_back.shape, 3):
         raise ShapeError(
             f"motion must cover the frame: {motion.frames_back.shape = }, {reference_rgb.shape = }; "
-            "call motion.densify with the size of the frame"
+            "call BlockMotion.dense of the frame"
         )
     if compensation == "integer":
         flow: NDArray[Any] = motion.flow_px.astype(np.int32)  # the cast cuts towards zero

@@ -10,8 +10,8 @@ from typing import Literal, get_args
 from vssbench.codec.cache import EncodeCache
 from vssbench.codec.decode import decode
 from vssbench.codec.encode import EncodeSettings
-from vssbench.codec.motion import Sampling
 from vssbench.codec.residual import Compensation
+from vssbench.codec.trace import Sampling
 from vssbench.errors import DatasetError, UsageError
 from vssbench.records import CompressedFrame, SourceVideo
 

@@ -14,8 +14,8 @@ import torch
 from vssbench.codec.cache import EncodeCache
 from vssbench.codec.decode import CODECS_WITH_VECTORS
 from vssbench.codec.encode import EncodeSettings
-from vssbench.codec.motion import Sampling
 from vssbench.codec.residual import Compensation
+from vssbench.codec.trace import Sampling
 from vssbench.datasets.clips import Cut, SideInformation, cuts
 from vssbench.datasets.clips import Protocol as ProtocolName
 from vssbench.errors import BitstreamError

@@ -57,7 +57,7 @@ def _entry() -> Callable[..., None]:
         motion, collocated, references, candidates,
     ):  # fmt: skip
         s[BUILD] = build
-        slice_segment_data(
+        slice_segment_data(  # type: ignore[no-untyped-call]
             s, ctx, stored_contexts, data, substream_starts, ctb_scan, min_tb_addr_zs, region, units, intra_modes,
             motion, collocated, references, candidates,
         )  # fmt: skip

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from vssbench.codec.hevc.nal import NalUnit, is_bla, is_cra, is_idr, is_irap, is_rasl
+from vssbench.codec.hevc.nal import RSV_VCL_N10, NalUnit, is_bla, is_cra, is_idr, is_irap, is_rasl
 from vssbench.codec.hevc.picture_order import (
     LongTermPoc,
     ReferencePictureSetPocs,
@@ -24,8 +24,6 @@ from vssbench.codec.hevc.sequence_parameter_set import SequenceParameterSet
 from vssbench.codec.hevc.slice_header import SliceSegmentHeader
 from vssbench.codec.hevc.syntax import I
 from vssbench.errors import BitstreamError
-
-RSV_VCL_N10 = 10  # nal_unit_type of no picture in use, for stand-ins
 
 _NO_IRAP = {
     False: "picture where an IRAP picture must come: at the beginning of the stream or after an end of sequence",
@@ -50,6 +48,8 @@ class CodedPicture:
             current picture it is right from `begin_picture` on until the next picture begins.
         motion: the reader's; None at first, and always in a stand-in.
         error: why there is no motion: set in a stand-in, else the reader's.
+        users: places in decoding order of the pictures with it in a reference list; grows while the stream is read.
+        is_missing: whether it is a stand-in.
     """
 
     poc: int
@@ -65,6 +65,7 @@ class CodedPicture:
     motion: Any = None
     error: BitstreamError | None = None
     is_missing: bool = False
+    users: set[int] = field(default_factory=set)
     _waits_for_output: bool = False
     _latency_count: int = 0  # PicLatencyCount
 
@@ -296,7 +297,7 @@ class PictureBuffer:
             sequence=self._sequence,
             order=-1,
             slice_type=I,
-            nal_unit_type=RSV_VCL_N10,
+            nal_unit_type=RSV_VCL_N10,  # a type that no picture has
             temporal_id=0,
             is_output=False,
             reference=reference,
@@ -307,13 +308,24 @@ class PictureBuffer:
     def _too_many_wait(self) -> bool:
         """Tell whether more pictures wait, or one for longer, than the SPS says is needed for the order."""
         waiting = [picture for picture in self._pictures if picture._waits_for_output]
-        if self._sps is None or len(waiting) > self._sps.sps_max_num_reorder_pics:
+        if self._sps is None:
+            return False
+        if len(waiting) > self._sps.sps_max_num_reorder_pics:
             return True
         limit = self._sps.sps_max_latency_pictures
         return limit is not None and any(picture._latency_count >= limit for picture in waiting)
 
     def _is_full(self) -> bool:
-        return self._sps is None or len(self._pictures) >= self._sps.sps_max_dec_pic_buffering_minus1 + 1
+        """Tell whether the current picture has no room, and putting pictures out makes some.
+
+        In a stream without damage the second follows from the first. Stand-ins take no room, so that the order of
+        output holds where pictures are missing.
+        """
+        if self._sps is None or not any(
+            each._waits_for_output and each.reference == "unused" for each in self._pictures
+        ):
+            return False
+        return sum(not each.is_missing for each in self._pictures) >= self._sps.sps_max_dec_pic_buffering_minus1 + 1
 
     def _bump_while(self, condition: Callable[[], bool]) -> None:
         """Put out the waiting picture with the lowest order count, again and again (C.5.2.4)."""

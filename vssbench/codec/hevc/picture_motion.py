@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vssbench.codec.hevc.coding_tree import LOG2_SIZE_SHIFT, PART_MODE_SHIFT
-from vssbench.codec.hevc.syntax import MODE_INTRA
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,11 +20,22 @@ class PictureMotion:
         blocks: (h4, w4, 2) int64, see motion_blocks.py; the properties give it as arrays with names.
         units: (rows, columns) uint8, what coding_tree.py keeps a smallest coding block.
         min_cb_log2_size: MinCbLog2SizeY.
+        display_size: (height, width) of what is shown, inside the conformance window.
+        display_origin: (y, x) of its first sample.
+        references: POC of every entry of the reference lists, and whether that picture is ever shown.
     """
 
     blocks: NDArray[np.int64]
     units: NDArray[np.uint8]
     min_cb_log2_size: int
+    display_size: tuple[int, int]
+    display_origin: tuple[int, int]
+    references: Mapping[int, bool]
+
+    @property
+    def coded_size(self) -> tuple[int, int]:
+        """(height, width) of the coded picture, which the arrays cover."""
+        return 4 * self.blocks.shape[0], 4 * self.blocks.shape[1]
 
     @property
     def mv(self) -> NDArray[np.int16]:
@@ -56,11 +66,6 @@ class PictureMotion:
     def part_mode(self) -> NDArray[np.uint8]:
         """(h4, w4) uint8: PartMode, 0 2Nx2N, 1 2NxN, 2 Nx2N, 3 NxN, 4 2NxnU, 5 2NxnD, 6 nLx2N, 7 nRx2N."""
         return self._enlarged((self.units >> PART_MODE_SHIFT) & 7)
-
-    @cached_property
-    def is_intra(self) -> bool:
-        """Whether no block has a vector."""
-        return not np.any(self.units & 3 != MODE_INTRA)
 
     def _enlarged(self, units: NDArray[Any]) -> NDArray[np.uint8]:
         times = 1 << (self.min_cb_log2_size - 2)

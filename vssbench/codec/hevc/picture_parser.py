@@ -14,8 +14,10 @@ from vssbench.codec.hevc.context_tables import NUM_CONTEXTS
 from vssbench.codec.hevc.machine_code import run_slice_segment_data
 from vssbench.codec.hevc.motion_blocks import reference_word
 from vssbench.codec.hevc.parameter_sets import ActiveParameterSets
+from vssbench.codec.hevc.picture_buffer import CodedPicture
 from vssbench.codec.hevc.picture_motion import PictureMotion
 from vssbench.codec.hevc.scan_tables import ScanTables, scan_tables
+from vssbench.codec.hevc.slice_data import CTB_ADDR_RS_TO_TS
 from vssbench.codec.hevc.slice_header import SliceSegmentHeader
 from vssbench.codec.hevc.syntax import B, I
 from vssbench.errors import BitstreamError
@@ -49,6 +51,7 @@ class PictureParser:
         self._stored_contexts = np.zeros((2, NUM_CONTEXTS), np.uint8)
         self._candidates = np.zeros((_MOST_MERGE_CANDIDATES, 2), np.int64)
         self._references = np.zeros((2, _MOST_REFERENCES), np.int64)
+        self._shown_references: dict[int, bool] = {}
         self._num_ctus = 0
 
     @property
@@ -60,7 +63,7 @@ class PictureParser:
         self,
         header: SliceSegmentHeader,
         rbsp: bytes,
-        lists: Sequence[Sequence[tuple[int, bool]]],
+        lists: Sequence[Sequence[CodedPicture]],
         collocated: PictureMotion | None,
     ) -> None:
         """Read the slice data of a segment.
@@ -68,10 +71,15 @@ class PictureParser:
         Args:
             header: of the segment.
             rbsp: of its NAL unit.
-            lists: RefPicList0 and RefPicList1 of its slice, (POC, is long-term) an entry.
+            lists: RefPicList0 and RefPicList1 of its slice.
             collocated: motion of ColPic; None where slice_temporal_mvp_enabled_flag is 0, or it has none.
         Raises: BitstreamError, saying at which CTU and byte, when the data are damaged.
         """
+        first = self._tables.ctb_scan[CTB_ADDR_RS_TO_TS, header.slice_segment_address]
+        if first != self._num_ctus:
+            raise BitstreamError(
+                f"a slice segment begins at CTU {first} in decoding order, but {self._num_ctus} came before it"
+            )
         s = self._slice_state(header, lists, len(rbsp))
         run_slice_segment_data(
             s,
@@ -107,12 +115,18 @@ class PictureParser:
             raise BitstreamError(
                 f"{self._num_ctus} of {len(self._region)} coding tree units came, the first without data is {missing}"
             )
+        sps = self._active.sps
         return PictureMotion(
-            blocks=self._blocks, units=self._units, min_cb_log2_size=self._active.sps.min_cb_log2_size_y
+            blocks=self._blocks,
+            units=self._units,
+            min_cb_log2_size=sps.min_cb_log2_size_y,
+            display_size=sps.display_size,
+            display_origin=(sps.conformance_window[2], sps.conformance_window[0]),
+            references=self._shown_references,
         )
 
     def _slice_state(
-        self, header: SliceSegmentHeader, lists: Sequence[Sequence[tuple[int, bool]]], data_end: int
+        self, header: SliceSegmentHeader, lists: Sequence[Sequence[CodedPicture]], data_end: int
     ) -> NDArray[np.int64]:
         s = self._constants.copy()
         s[state.SLICE_TYPE] = header.slice_type
@@ -126,7 +140,7 @@ class PictureParser:
         s[state.NUM_REF_IDX_L1_ACTIVE] = len(lists[1])
         s[state.MVD_L1_ZERO_FLAG] = header.mvd_l1_zero_flag
         s[state.COLLOCATED_FROM_L0_FLAG] = header.collocated_from_l0_flag
-        s[state.NO_BACKWARD_PRED_FLAG] = all(poc <= self._poc for entries in lists for poc, _ in entries)
+        s[state.NO_BACKWARD_PRED_FLAG] = all(picture.poc <= self._poc for entries in lists for picture in entries)
         s[state.MAX_NUM_MERGE_CAND] = header.max_num_merge_cand
         s[state.SLICE_QP_Y] = header.slice_qp_y
         init_type = 0 if header.slice_type == I else 2 if header.slice_type == B else 1  # (9-7)
@@ -134,11 +148,14 @@ class PictureParser:
         s[state.DATA_END] = data_end
         self._references[:] = 0
         for list_index, entries in enumerate(lists):
-            for ref_idx, (poc, is_long_term) in enumerate(entries):
-                delta = poc - self._poc
+            for ref_idx, picture in enumerate(entries):
+                delta = picture.poc - self._poc
                 if delta == 0 or not -32768 <= delta <= 32767:
                     raise BitstreamError(f"a reference is {delta} pictures away (-32768..32767 are possible, not 0)")
-                self._references[list_index, ref_idx] = reference_word(delta, ref_idx, is_long_term, list_index)
+                self._references[list_index, ref_idx] = reference_word(
+                    delta, ref_idx, picture.is_long_term, list_index
+                )
+                self._shown_references[picture.poc] = picture.is_output
         return s
 
 

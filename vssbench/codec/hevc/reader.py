@@ -14,16 +14,6 @@ from vssbench.codec.hevc.slice_header import SliceSegmentHeader, read_slice_segm
 from vssbench.codec.hevc.syntax import I
 from vssbench.errors import BitstreamError
 
-_ENDS_SEQUENCE = {nal_units.EOS_NUT, nal_units.EOB_NUT}
-# what may not follow the last slice segment of a picture without beginning the next access unit (7.4.2.4.4)
-_BEGINS_ACCESS_UNIT = {
-    nal_units.VPS_NUT,
-    nal_units.SPS_NUT,
-    nal_units.PPS_NUT,
-    nal_units.AUD_NUT,
-    nal_units.PREFIX_SEI_NUT,
-}
-
 
 class HevcMotionReader:
     """Reads the coded pictures of one stream in decoding order.
@@ -49,6 +39,7 @@ class HevcMotionReader:
         self._buffer = PictureBuffer()
         self._num_units = 0
         self._picture: CodedPicture | None = None
+        self._last_finished: CodedPicture | None = None
         self._parser: PictureParser | None = None
         self._header: SliceSegmentHeader | None = None  # of the last segment of the current picture
         self._refused: BitstreamError | None = None  # the last parameter set that could not be read
@@ -71,6 +62,7 @@ class HevcMotionReader:
         Returns: the picture; None where it is dropped (RASL pictures that decoding cannot begin with) or lost.
         """
         before = self._buffer.num_pictures
+        self._last_finished = None
         if self._length_size:
             try:
                 for offset, data in nal_units.split_length_prefixed(packet, self._length_size):
@@ -80,11 +72,13 @@ class HevcMotionReader:
         else:
             self.push(packet)
             self._read_rest()
-        picture = self._picture
         self._finish_picture()
-        if self._buffer.num_pictures == before:
-            self._lose(BitstreamError("a packet holds no picture"), is_irap=False)
-        return picture
+        num_pictures = self._buffer.num_pictures - before
+        if num_pictures == 0:
+            self._lose(BitstreamError("its packet holds no picture"), is_irap=False)
+        elif num_pictures > 1:
+            self.errors.append(self._located(BitstreamError(f"a packet holds {num_pictures} pictures"), order=before))
+        return self._last_finished
 
     def flush(self) -> None:
         """End the stream."""
@@ -97,8 +91,11 @@ class HevcMotionReader:
         return self._buffer.ready()
 
     def _read_rest(self) -> None:
-        for offset, data in self._splitter.flush():
-            self._read_unit(offset, data)
+        try:
+            for offset, data in self._splitter.flush():
+                self._read_unit(offset, data)
+        except BitstreamError as error:
+            self._damage(error)
 
     def _read_unit(self, offset: int, data: bytes) -> None:
         self._num_units += 1
@@ -109,9 +106,9 @@ class HevcMotionReader:
             if nal_units.is_slice_segment(unit.nal_unit_type):
                 self._read_slice_segment(unit)
                 return
-            if unit.nal_unit_type in _BEGINS_ACCESS_UNIT:
+            if unit.nal_unit_type in nal_units.BEGINS_ACCESS_UNIT:
                 self._finish_picture()
-            if unit.nal_unit_type in _ENDS_SEQUENCE:
+            if unit.nal_unit_type in nal_units.ENDS_SEQUENCE:
                 self._finish_picture()
                 self._buffer.end_of_sequence()
             self._parameter_sets.add(unit)
@@ -141,8 +138,9 @@ class HevcMotionReader:
             return
         try:
             lists = self._buffer.reference_lists(header) if header.slice_type != I else ([], [])
-            entries = [[(picture.poc, picture.is_long_term) for picture in pictures] for pictures in lists]
-            self._parser.read_slice_segment(header, unit.rbsp, entries, _collocated(header, lists))
+            for reference in (*lists[0], *lists[1]):
+                reference.users.add(self._picture.order)
+            self._parser.read_slice_segment(header, unit.rbsp, lists, _collocated(header, lists))
         except BitstreamError as error:
             self._damage(error)
 
@@ -168,6 +166,7 @@ class HevcMotionReader:
                 self._damage(error)
         if picture is not None:
             self._buffer.end_picture()
+            self._last_finished = picture
         self._picture = self._parser = self._header = None
 
     def _damage(self, error: BitstreamError) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +36,9 @@ def scan_tables(
     height, width = row_boundaries[-1], column_boundaries[-1]
     addresses = np.arange(height * width, dtype=np.int32).reshape(height, width)
     tile_id = np.empty((height, width), np.int32)
-    tiles = []
-    for top, bottom in zip(row_boundaries, row_boundaries[1:], strict=False):
-        for left, right in zip(column_boundaries, column_boundaries[1:], strict=False):
+    tiles: list[NDArray[np.int32]] = []
+    for top, bottom in pairwise(row_boundaries):
+        for left, right in pairwise(column_boundaries):
             tile_id[top:bottom, left:right] = len(tiles)
             tiles.append(addresses[top:bottom, left:right].ravel())
     ts_to_rs = np.concatenate(tiles)
