@@ -52,7 +52,7 @@ class Recipe:
     arseg: Schedule
     unfused_steps: int = 0
     convention: str = "paper"
-    encoding: EncodeSettings = field(default_factory=lambda: EncodeSettings(codec="h264"))
+    encoding: EncodeSettings = field(default_factory=lambda: EncodeSettings(codec="hevc"))
 
     def __post_init__(self) -> None:
         known: dict[str, Iterable[str]] = {"network": NETWORKS, "criterion": LOSSES, "convention": CONVENTIONS}
@@ -86,7 +86,7 @@ def read_recipe(path: Path) -> Recipe:
     for stage in stages:
         keys = {**parts["schedule"], **parts[stage], "augmentation": augmentation}
         table[stage] = _record(Schedule, keys, path, stage)
-    table["encoding"] = _record(EncodeSettings, {"codec": "h264", **parts["encoding"]}, path, "encoding")
+    table["encoding"] = _record(EncodeSettings, {"codec": "hevc", **parts["encoding"]}, path, "encoding")
     recipe: Recipe = _record(Recipe, table, path, "the top level")
     return recipe
 

@@ -33,6 +33,15 @@ HIGH = "constant@1.0"  # the full-resolution network that AR-Seg's branches stan
 START_OF = {BASE: None, "constant": BASE, "arseg": HIGH}
 
 
+# What of a recipe says nothing of weights, by their family: which others were made beside them, and what trained those.
+_OF_BRANCHES = ("arseg", "convention", "unfused_steps", "encoding")
+_NO_PART_OF = {
+    BASE: ("members", "constant", *_OF_BRANCHES),
+    "constant": ("members", *_OF_BRANCHES),
+    "arseg": ("members",),
+}
+
+
 def parse_member(member: str) -> tuple[str, float]:
     """A name of weights -> (family, scale): "arseg@0.5" -> ("arseg", 0.5), "base" -> ("base", 1.0).
 
@@ -206,7 +215,8 @@ class Trainer:
 
     def _header(self, member: str, scale: float, final_sha256: str = "") -> WeightsHeader:
         recipe = json.loads(json.dumps(dataclasses.asdict(self._recipe)))
-        del recipe["members"]  # which others were made beside it says nothing of this one
+        for part in _NO_PART_OF[parse_member(member)[0]]:
+            del recipe[part]
         return WeightsHeader(
             network=self._recipe.network,
             num_classes=self._num_classes,

@@ -17,7 +17,7 @@ COMMANDS = ("run", "train", "data", "report", "ls")
 
 EXAMPLES = """examples:
   python run_bench.py --methods arseg,taplab
-  vssbench run --methods constant,arseg@0.5,taplab:ffw+rgc --codec h264,mpeg4
+  vssbench run --methods constant,arseg@0.5,taplab:ffw+rgc --codec hevc,mpeg4
   vssbench run --dataset camvid-sequence --data ~/camvid15 --weights weights/camvid -o runs/camvid
   vssbench train --recipe recipes/street.toml --weights weights/street
   vssbench data verify --dataset camvid-stills --data ~/camvid_stills
@@ -147,7 +147,7 @@ def _run_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser
     _data_flags(parser, default="street")
     parser.add_argument("--split", help="of the data set (default: test, else val, else its last)")
     codec = parser.add_argument_group("codec")
-    codec.add_argument("--codec", default="h264", help="one or several of h264, mpeg4, hevc (default: %(default)s)")
+    codec.add_argument("--codec", default="hevc", help="one or several of hevc, h264, mpeg4 (default: %(default)s)")
     codec.add_argument(
         "--gop",
         type=_positive,

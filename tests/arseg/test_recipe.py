@@ -39,7 +39,7 @@ def test_a_short_recipe_has_defaults_for_the_rest(tmp_path):
     assert recipe.members == ("constant@1.0", "arseg@0.5")
     assert recipe.base == recipe.constant == recipe.arseg == Schedule(steps=10)
     assert (recipe.network, recipe.width, recipe.criterion, recipe.convention) == ("bisenet18", 1.0, "ce", "paper")
-    assert recipe.encoding == EncodeSettings(codec="h264")
+    assert recipe.encoding == EncodeSettings(codec="hevc")
 
 
 def test_a_stage_overrides_what_all_stages_share(tmp_path):

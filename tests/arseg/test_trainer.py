@@ -94,7 +94,10 @@ def test_the_files_say_how_they_were_made(trained):
         assert (header.network, header.num_classes, header.width) == ("bisenet18", CLASSES, 0.0625)
         assert header.scale == parse_member(member)[1]
         assert header.recipe["member"] == member
-        assert header.recipe["arseg"]["augmentation"]["crop"] == [48, 64]
+        family = "arseg" if member.startswith("arseg") else "base"
+        assert header.recipe[family]["augmentation"]["crop"] == [48, 64]
+        # what trained others says nothing of this one: another codec must not make the base network another's
+        assert ("encoding" in header.recipe) == member.startswith("arseg")
         assert (header.final_sha256 != "") == member.startswith("arseg")
         json.dumps(header.recipe)
 

@@ -169,7 +169,9 @@ def test_b_frames_with_a_short_lookahead_are_possible(tmp_path):
         ("h264", "keyint=", "settings: asked for 14 frames IPPPPPIPPPPPIP"),
         ("h264", "ref=1", r"up to \d references a direction"),
         ("hevc", "keyint=", "settings: asked for 14 frames IPPPPPIPPPPPIP"),
-        ("hevc", "amp=", r"x265 ignored \['amp'\]"),
+        ("hevc", "amp=", r"x265 ignored rect=1:amp=1"),
+        ("hevc", "rect=", r"x265 ignored rect=1:amp=1"),
+        ("hevc", "ref=1", r"x265 ignored ref=1: frame \d has \d references"),
     ],
 )
 def test_an_option_that_ffmpeg_ignores_is_found_in_the_stream(tmp_path, monkeypatch, codec, ignored, message):

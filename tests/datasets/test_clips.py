@@ -147,8 +147,11 @@ def test_the_default_bit_rate_is_ar_segs_carried_to_other_sizes():
     assert default_bitrate_kbps((720, 960), 30) == 3000
     # 1/8 of the pixels a second: 3000 / 8 ** 0.75 = 630.7
     assert default_bitrate_kbps((360, 480), 15) == 630
-    # 1024 x 2048 x 17 / (720 x 960 x 30) = 1.7193; 3000 x 1.7193 ** 0.75 = 4504
-    assert default_bitrate_kbps((1024, 2048), 17) == 4500
+    assert default_bitrate_kbps((1024, 2048), 17) == 5000
+    # twice Cityscapes: 5000 x 2 ** 0.75 = 8409; between the two, 24.3 M pixels/s, 0.2927 of the way in logarithms
+    # (ln 1.1719 / ln 1.7193): 3000 x (5 / 3) ** 0.2927 = 3484
+    assert default_bitrate_kbps((1024, 2048), 34) == 8410
+    assert default_bitrate_kbps((720, 1350), 25) == 3480
     assert default_bitrate_kbps((16, 16), 1) == 10  # never 0
 
 

@@ -15,11 +15,13 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
-from vssbench.codec.decode import frame_types, probe
+from vssbench.codec.decode import probe
+from vssbench.codec.hevc.picture_motion import PictureMotion
+from vssbench.codec.pictures import Pictures
 from vssbench.errors import BitstreamError, ShapeError, UsageError
 from vssbench.records import FrameType, Rgb
 
-_ENCODERS = {"h264": "libx264", "mpeg4": "mpeg4", "hevc": "libx265"}
+_ENCODERS = {"hevc": "libx265", "h264": "libx264", "mpeg4": "mpeg4"}
 _PRESETS = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast"),
     *("medium", "slow", "slower", "veryslow", "placebo"),
@@ -39,14 +41,15 @@ class EncodeSettings:
     """How to encode: one reference frame, closed GOPs of a fixed length, no scene cuts.
 
     Args:
-        codec: "h264" (x264), "mpeg4" (MPEG-4 Part 2, FFmpeg's) or "hevc" (x265 with rect and amp, as AR-Seg).
+        codec: "hevc" (x265 with rect and amp, as AR-Seg), "h264" (x264) or "mpeg4" (MPEG-4 Part 2, FFmpeg's, as
+            TapLab).
         gop_length: distance between I frames, in frames.
         bitrate_kbps: average rate (1 kbps = 1000 bit/s); None: constant quality (CRF 23, quantiser 4, CRF
             28).
         preset: of x264 and x265; None: "medium". MPEG-4 has none.
         fps: frames per second.
-        b_frames: B frames between reference frames; 0 gives I and P alone. Their vectors can be read in "h264"
-            only (see `decode`).
+        b_frames: B frames between reference frames; 0 gives I and P alone. Their vectors can be read in "hevc"
+            and "h264" (see `decode`).
     Raises: UsageError, when a value is unknown or out of range.
     """
 
@@ -234,29 +237,25 @@ def _require_as_asked(path: Path, settings: EncodeSettings, num_frames: int, siz
     info = probe(path)
     if (info.codec, info.size) != (settings.codec, size):
         raise BitstreamError(f"{path}: asked for {settings.codec} of {size}, the stream is {info.codec} of {info.size}")
-    found, expected = frame_types(path, references=True), settings.frame_types(num_frames)
+    expected = settings.frame_types(num_frames)
+    most_references = 2 if _longest_b_run(settings, num_frames) else 1  # one a direction
+    found: list[FrameType] = []
+    for picture in Pictures(path, with_vectors=False, with_references=True, with_pixels=False):
+        found.append(picture.frame_type)
+        if picture.coded is not None:
+            _require_hevc_as_asked(path, picture.index, picture.coded.motion, most_references=most_references)
     if found != expected:
         raise BitstreamError(
             f"{path}: the encoder ignored its settings: asked for {num_frames} frames {''.join(expected)}, "
             f"the stream has {len(found)} frames {''.join(found)}"
         )
-    if settings.codec == "hevc":
-        _require_x265_options(path, settings, _longest_b_run(settings, num_frames))
 
 
-def _require_x265_options(path: Path, settings: EncodeSettings, b_frames: int) -> None:
-    """HEVC headers are not read here yet; x265 writes the options it understood into the stream."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        data = (stream.codec_context.extradata or b"") + bytes(next(container.demux(stream)))
-    said = data.partition(b"x265")[2].partition(b"options:")[2].split(b" rc=")[0].decode("latin-1").split()
-    asked = {
-        "ref=1",
-        "rect",
-        "amp",
-        "no-open-gop",
-        f"keyint={settings.gop_length}",
-        f"bframes={b_frames}",
-    }
-    if not asked <= set(said):
-        raise BitstreamError(f"{path}: x265 ignored {sorted(asked - set(said))}; use another build of PyAV")
+def _require_hevc_as_asked(path: Path, index: int, motion: PictureMotion, *, most_references: int) -> None:
+    if len(motion.references) > most_references:
+        raise BitstreamError(
+            f"{path}: x265 ignored ref=1: frame {index} has {len(motion.references)} references; "
+            "use another build of PyAV"
+        )
+    if not motion.sps.amp_enabled_flag:  # x265 sets it only where it tries rectangular partitions too
+        raise BitstreamError(f"{path}: x265 ignored rect=1:amp=1 (amp_enabled_flag 0); use another build of PyAV")

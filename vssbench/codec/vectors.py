@@ -1,4 +1,4 @@
-"""A video -> the vectors of its frames, without pixels: `read_motion`."""
+"""A video -> the vectors of its frames: `read_motion`, without pixels, and `read_motion_and_pixels`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vssbench.codec.hevc.picture_motion import PictureMotion
 from vssbench.codec.pictures import Pictures
 from vssbench.codec.references import ReferringPicture, referring_pictures
 from vssbench.errors import BitstreamError
-from vssbench.records import FrameType, MotionField
+from vssbench.records import FrameType, MotionField, Rgb
 
 CELL_PX = 4  # the smallest block that has a vector of its own is 8x4 or 4x8 (HEVC)
 INTRA, INTER, SKIPPED = range(3)  # pred_mode
@@ -85,27 +85,39 @@ def read_motion(path: str | PathLike[str], *, damaged: list[BitstreamError] | No
     Raises: BitstreamError, at once when the file cannot be opened or its codec has no vectors to give; while
         reading, naming picture and position, when it is damaged or holds what is not read.
     """
+    path = _with_vectors(path)
+    return (frame for frame, _ in _frames(path, damaged=damaged, with_pixels=False))
+
+
+def read_motion_and_pixels(path: str | PathLike[str]) -> Iterator[tuple[FrameMotion, Rgb]]:
+    """As `read_motion`, each frame with its decoded picture, (H, W, 3) uint8; the first damage ends it."""
+    return _frames(_with_vectors(path), damaged=None, with_pixels=True)
+
+
+def _with_vectors(path: str | PathLike[str]) -> Path:
     path = Path(path)
     codec = probe(path).codec
     if codec not in CODECS_WITH_VECTORS:
         raise BitstreamError(
             f"{path}: no reader gives the motion vectors of {codec}; encode as {' or '.join(CODECS_WITH_VECTORS)}"
         )
-    return _frames(path, damaged)
+    return path
 
 
-def _frames(path: Path, damaged: list[BitstreamError] | None) -> Iterator[FrameMotion]:
-    pictures = Pictures(path, with_vectors=True, with_references=True, with_pixels=False, damaged=damaged)
-    ready: dict[int, FrameMotion | None] = {}
+def _frames(
+    path: Path, *, damaged: list[BitstreamError] | None, with_pixels: bool
+) -> Iterator[tuple[FrameMotion, Rgb]]:
+    pictures = Pictures(path, with_vectors=True, with_references=True, with_pixels=with_pixels, damaged=damaged)
+    ready: dict[int, tuple[FrameMotion | None, Rgb]] = {}
     next_index = 0
     with located(path):
         for referring in referring_pictures(pictures):
-            ready[referring.picture.index] = _frame_motion(referring)
+            ready[referring.picture.index] = _frame_motion(referring), referring.picture.rgb
             while next_index in ready:
-                frame = ready.pop(next_index)
+                frame, rgb = ready.pop(next_index)
                 next_index += 1
                 if frame is not None:
-                    yield frame
+                    yield frame, rgb
 
 
 def _frame_motion(referring: ReferringPicture) -> FrameMotion | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from vssbench.errors import DatasetError, UsageError
 from vssbench.records import CompressedFrame, SourceVideo
 
 Protocol = Literal["per-distance", "single-stream"]
+_CAMVID_PIXELS_A_SECOND = 720 * 960 * 30
+_CITYSCAPES_PIXELS_A_SECOND = 1024 * 2048 * 17
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
 
@@ -136,11 +139,19 @@ def frames_of(path: Path, side: SideInformation) -> Iterator[CompressedFrame]:
 
 
 def default_bitrate_kbps(size: tuple[int, int], fps: float) -> float:
-    """AR-Seg's 3 Mbps for 720x960 at 30 frames/s, carried to other sizes and rates by (pixels a second) ** 0.75.
+    """AR-Seg's 3 Mbps for 720x960 at 30 frames/s and 5 Mbps for 1024x2048 at 17, carried to other sizes and rates.
 
-    The exponent is the usual rule of thumb for equal quality; it gives 4.5 Mbps for Cityscapes (the paper: 5) and
+    In between by a power of (pixels a second), beyond them by its 0.75th, the usual rule of thumb for equal quality:
     630 kbps for 360x480 at 15 frames/s. Rounded to 10 kbps, and at least that. 1 kbps = 1000 bit/s.
+    Source: AR-Seg (CVPR 2023), section 4.1.
     """
     pixels_a_second = size[0] * size[1] * fps
-    reference = 720 * 960 * 30
-    return max(10.0, float(round(3000 * (pixels_a_second / reference) ** 0.75, -1)))
+    if pixels_a_second <= _CAMVID_PIXELS_A_SECOND:
+        rate = 3000 * (pixels_a_second / _CAMVID_PIXELS_A_SECOND) ** 0.75
+    elif pixels_a_second <= _CITYSCAPES_PIXELS_A_SECOND:
+        share = math.log(pixels_a_second / _CAMVID_PIXELS_A_SECOND)
+        share /= math.log(_CITYSCAPES_PIXELS_A_SECOND / _CAMVID_PIXELS_A_SECOND)
+        rate = 3000 * (5000 / 3000) ** share
+    else:
+        rate = 5000 * (pixels_a_second / _CITYSCAPES_PIXELS_A_SECOND) ** 0.75
+    return max(10.0, float(round(rate, -1)))

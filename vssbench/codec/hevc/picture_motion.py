@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vssbench.codec.hevc.coding_tree import LOG2_SIZE_SHIFT, PART_MODE_SHIFT
+from vssbench.codec.hevc.sequence_parameter_set import SequenceParameterSet
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,23 +20,30 @@ class PictureMotion:
     Args:
         blocks: (h4, w4, 2) int64, see motion_blocks.py; the properties give it as arrays with names.
         units: (rows, columns) uint8, what coding_tree.py keeps a smallest coding block.
-        min_cb_log2_size: MinCbLog2SizeY.
-        display_size: (height, width) of what is shown, inside the conformance window.
-        display_origin: (y, x) of its first sample.
+        sps: the active sequence parameter set.
         references: POC of every entry of the reference lists, and whether that picture is ever shown.
     """
 
     blocks: NDArray[np.int64]
     units: NDArray[np.uint8]
-    min_cb_log2_size: int
-    display_size: tuple[int, int]
-    display_origin: tuple[int, int]
+    sps: SequenceParameterSet
     references: Mapping[int, bool]
 
     @property
     def coded_size(self) -> tuple[int, int]:
         """(height, width) of the coded picture, which the arrays cover."""
-        return 4 * self.blocks.shape[0], 4 * self.blocks.shape[1]
+        return self.sps.coded_size
+
+    @property
+    def display_size(self) -> tuple[int, int]:
+        """(height, width) of what is shown, inside the conformance window."""
+        return self.sps.display_size
+
+    @property
+    def display_origin(self) -> tuple[int, int]:
+        """(y, x) of the first sample that is shown."""
+        left, _, top, _ = self.sps.conformance_window
+        return top, left
 
     @property
     def mv(self) -> NDArray[np.int16]:
@@ -68,5 +76,5 @@ class PictureMotion:
         return self._enlarged((self.units >> PART_MODE_SHIFT) & 7)
 
     def _enlarged(self, units: NDArray[Any]) -> NDArray[np.uint8]:
-        times = 1 << (self.min_cb_log2_size - 2)
+        times = 1 << (self.sps.min_cb_log2_size_y - 2)
         return units.repeat(times, axis=0).repeat(times, axis=1)

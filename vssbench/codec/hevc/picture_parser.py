@@ -115,14 +115,8 @@ class PictureParser:
             raise BitstreamError(
                 f"{self._num_ctus} of {len(self._region)} coding tree units came, the first without data is {missing}"
             )
-        sps = self._active.sps
         return PictureMotion(
-            blocks=self._blocks,
-            units=self._units,
-            min_cb_log2_size=sps.min_cb_log2_size_y,
-            display_size=sps.display_size,
-            display_origin=(sps.conformance_window[2], sps.conformance_window[0]),
-            references=self._shown_references,
+            blocks=self._blocks, units=self._units, sps=self._active.sps, references=self._shown_references
         )
 
     def _slice_state(
@@ -152,9 +146,7 @@ class PictureParser:
                 delta = picture.poc - self._poc
                 if delta == 0 or not -32768 <= delta <= 32767:
                     raise BitstreamError(f"a reference is {delta} pictures away (-32768..32767 are possible, not 0)")
-                self._references[list_index, ref_idx] = reference_word(
-                    delta, ref_idx, picture.is_long_term, list_index
-                )
+                self._references[list_index, ref_idx] = reference_word(delta, ref_idx, picture.is_long_term, list_index)
                 self._shown_references[picture.poc] = picture.is_output
         return s
 
