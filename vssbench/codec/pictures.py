@@ -164,9 +164,9 @@ class Pictures:
     def _read_hevc(self, container: InputContainer, stream: VideoStream) -> Iterator[Picture]:
         from vssbench.codec.hevc.reader import HevcMotionReader  # takes a moment: it imports the compiler
 
-        reader = HevcMotionReader(stream.codec_context.extradata)
         facts_of: dict[int, Packet] = {}  # by place in decoding order
         with self._errors_located():
+            reader = HevcMotionReader(stream.codec_context.extradata)
             for packet, facts in self._packets(container, stream):
                 if facts is None:
                     reader.flush()

@@ -62,5 +62,8 @@ def _entry() -> Callable[..., None]:
             motion, collocated, references, candidates,
         )  # fmt: skip
 
-    compiled: Callable[..., None] = numba.njit(cache=True, **OPTIONS)(entry)
+    try:
+        compiled: Callable[..., None] = numba.njit(cache=True, **OPTIONS)(entry)
+    except RuntimeError:  # no folder can be written: neither beside this file nor the user's own
+        compiled = numba.njit(**OPTIONS)(entry)
     return compiled

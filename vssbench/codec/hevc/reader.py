@@ -40,6 +40,7 @@ class HevcMotionReader:
         self._num_units = 0
         self._picture: CodedPicture | None = None
         self._last_finished: CodedPicture | None = None
+        self._saw_slice_data = False
         self._parser: PictureParser | None = None
         self._header: SliceSegmentHeader | None = None  # of the last segment of the current picture
         self._refused: BitstreamError | None = None  # the last parameter set that could not be read
@@ -63,6 +64,7 @@ class HevcMotionReader:
         """
         before = self._buffer.num_pictures
         self._last_finished = None
+        self._saw_slice_data = False
         if self._length_size:
             try:
                 for offset, data in nal_units.split_length_prefixed(packet, self._length_size):
@@ -74,7 +76,7 @@ class HevcMotionReader:
             self._read_rest()
         self._finish_picture()
         num_pictures = self._buffer.num_pictures - before
-        if num_pictures == 0:
+        if num_pictures == 0 and (self._length_size or self._saw_slice_data):
             self._lose(BitstreamError("its packet holds no picture"), is_irap=False)
         elif num_pictures > 1:
             self.errors.append(self._located(BitstreamError(f"a packet holds {num_pictures} pictures"), order=before))
@@ -101,6 +103,7 @@ class HevcMotionReader:
         self._num_units += 1
         try:
             unit = nal_units.read_nal_unit(data, offset)
+            self._saw_slice_data |= unit.nal_unit_type < nal_units.VPS_NUT  # reserved types too
             if unit.nuh_layer_id > 0:
                 return
             if nal_units.is_slice_segment(unit.nal_unit_type):
