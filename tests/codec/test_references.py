@@ -43,7 +43,7 @@ def test_hevc_blocks_point_into_the_frames_that_the_bitstream_names(tmp_path, pa
             if distance != 1 and here.sum() > 500:
                 errors = [np.abs(each[here].astype(int) - frame.rgb[here]).mean() for each in (moved, beside)]
                 ratios.append(errors[0] / errors[1])
-    assert len(distances) > 2  # or the stream shows nothing
+    assert len(distances) > 1  # or the stream shows nothing
     assert np.median(ratios) < 0.5  # the frame named, not the one before, is what the block was made from
 
 
