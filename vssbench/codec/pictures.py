@@ -115,18 +115,30 @@ class Pictures:
     def __iter__(self) -> Iterator[Picture]:
         with open_video(self._path) as (container, stream):
             reads_hevc = codec_name(stream) == "hevc" and (self._with_vectors or self._with_references)
-            if reads_hevc and not self._with_pixels:
-                yield from self._read_hevc(container, stream)
-            else:
-                self._configure(stream, reads_hevc=reads_hevc)
-                yield from self._decode(container, stream, reads_hevc=reads_hevc)
-            if stream.frames and self._num_packets < stream.frames:
-                raise self._cut_short(f"its header announces {stream.frames}")
-            announced_s = _announced_end_s(stream)
-            if stream.average_rate and self._end_s + 0.5 / float(stream.average_rate) < announced_s:
-                raise self._cut_short(f"its header announces {announced_s:.3f} s, they last {self._end_s:.3f} s")
+            try:
+                if reads_hevc and not self._with_pixels:
+                    yield from self._read_hevc(container, stream)
+                else:
+                    self._configure(stream, reads_hevc=reads_hevc)
+                    yield from self._decode(container, stream, reads_hevc=reads_hevc)
+                self._require_all(stream)
+            except BitstreamError as error:
+                if self._damaged is None:
+                    raise
+                self._damaged.append(error)
             if self._num_read == 0:
-                raise BitstreamError(f"{self._path}: no picture could be decoded; the file holds no usable video")
+                cause = f": {self._damaged[0]}" if self._damaged else ""
+                raise BitstreamError(
+                    f"{self._path}: no picture could be decoded; the file holds no usable video{cause}"
+                )
+
+    def _require_all(self, stream: VideoStream) -> None:
+        """As many pictures as the container announces."""
+        if stream.frames and self._num_packets < stream.frames:
+            raise self._cut_short(f"its header announces {stream.frames}")
+        announced_s = _announced_end_s(stream)
+        if stream.average_rate and self._end_s + 0.5 / float(stream.average_rate) < announced_s:
+            raise self._cut_short(f"its header announces {announced_s:.3f} s, they last {self._end_s:.3f} s")
 
     def _configure(self, stream: VideoStream, *, reads_hevc: bool) -> None:
         context = stream.codec_context
@@ -148,23 +160,34 @@ class Pictures:
             references = None
             if self._with_references and codec_name(stream) == "h264":
                 references = H264References(stream.codec_context.extradata)
+            last: Future[CodedPicture | None] | None = None
             for packet, facts in self._packets(container, stream):
                 if facts is not None:
+                    last = hevc.read(bytes(packet)) if hevc else None
                     packet.opaque = Packet(
                         order=facts.order,
                         size_bytes=facts.size_bytes,
                         references=references.read(bytes(packet)) if references else None,
-                        coded=hevc.read(bytes(packet)) if hevc else None,
+                        coded=last,
                     )
-                for frame in stream.codec_context.decode(packet):
+                try:
+                    frames = stream.codec_context.decode(packet)
+                except av.FFmpegError:
+                    if last is not None:
+                        last.result()  # our reader says where the damage is
+                    raise
+                for frame in frames:
                     if frame.opaque is not _PUSH:
                         yield self._picture(frame)
                         self._num_read += 1
+            if last is not None:
+                last.result()  # damage in a picture that did not come out
 
     def _read_hevc(self, container: InputContainer, stream: VideoStream) -> Iterator[Picture]:
         from vssbench.codec.hevc.reader import HevcMotionReader  # takes a moment: it imports the compiler
 
         facts_of: dict[int, Packet] = {}  # by place in decoding order
+        num_errors = 0
         with self._errors_located():
             reader = HevcMotionReader(stream.codec_context.extradata)
             for packet, facts in self._packets(container, stream):
@@ -174,16 +197,16 @@ class Pictures:
                     coded = reader.read_access_unit(bytes(packet))
                     if coded is not None:
                         facts_of[coded.order] = facts
-                self._note(reader.errors)
+                if len(reader.errors) > num_errors and self._damaged is None:
+                    raise reader.errors[0]
+                if self._damaged is not None:
+                    self._damaged += [BitstreamError(f"{self._path}: {error}") for error in reader.errors[num_errors:]]
+                num_errors = len(reader.errors)
                 for shown in reader.ready():
-                    yield self._hevc_picture(shown, facts_of.pop(shown.order))
+                    # only in damaged streams a packet holds several pictures; its size is then the last one's
+                    found = facts_of.pop(shown.order, None) or Packet(order=shown.order, size_bytes=0)
+                    yield self._hevc_picture(shown, found)
                     self._num_read += 1
-
-    def _note(self, errors: list[BitstreamError]) -> None:
-        if errors and self._damaged is None:
-            raise errors[0]
-        if self._damaged is not None:
-            self._damaged += errors[len(self._damaged) :]
 
     def _hevc_picture(self, coded: CodedPicture, facts: Packet) -> Picture:
         frame_type = _SLICE_TYPES[coded.slice_type]
