@@ -27,6 +27,7 @@ from vssbench import cli
 from vssbench.commands.catalogue import Bench, Catalogue, Family
 from vssbench.commands.data import data
 from vssbench.commands.listing import list_names
+from vssbench.commands.motion import motion
 from vssbench.commands.plugins import load_plugins
 from vssbench.commands.report import report
 from vssbench.commands.run import resume_hint, run
@@ -257,6 +258,7 @@ def main(words: Sequence[str] | None = None) -> int:
             "train": lambda: train(options, catalogue),
             "data": lambda: data(options, catalogue),
             "report": lambda: report(options, catalogue),
+            "motion": lambda: motion(options),
             "ls": lambda: list_names(options, catalogue),
         }[options.command]()
     except VssBenchError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vssbench.errors import UsageError
 
-COMMANDS = ("run", "train", "data", "report", "ls")
+COMMANDS = ("run", "train", "data", "report", "motion", "ls")
 
 EXAMPLES = """examples:
   python run_bench.py --methods arseg,taplab
@@ -21,9 +21,31 @@ EXAMPLES = """examples:
   vssbench run --dataset camvid-sequence --data ~/camvid15 --weights weights/camvid -o runs/camvid
   vssbench train --recipe recipes/street.toml --weights weights/street
   vssbench data verify --dataset camvid-stills --data ~/camvid_stills
+  vssbench motion video.mp4 -o vectors.npz --overlay vectors.mp4
 
 exit codes: 0 all is well; 1 a method failed, or a check found something; 2 wrong usage;
 3 data or weights missing or damaged; 4 nothing was measured; 130 interrupted (the same command goes on)"""
+
+
+MOTION_EPILOG = """examples:
+  vssbench motion video.mp4
+  vssbench motion video.mp4 -o vectors.npz --overlay vectors.mp4
+  vssbench motion video.mp4 --png frame.png --frame 40 --zoom 2
+
+the .npz, T frames in display order on a grid of 4x4 pixels:
+  mv            (T, h4, w4, 2, 2) int16  list 0 or 1, then (x, y), quarter pixels; p comes from p + mv / 4
+  frames_back   (T, h4, w4, 2) int16     how many frames earlier the source is shown; 0 where the list is unused
+  pred_mode     (T, h4, w4) uint8        0 intra, 1 inter, 2 skipped (HEVC alone)
+  index, frame_type, size_bytes          (T,) place in display order, I P or B, bytes of the coded picture
+  coded_size, display_size, display_origin, codec, video, fps, errors, format_version
+  HEVC also: ref_poc_delta, cu_log2, part_mode, poc, slice_type
+
+the drawing: a dot in the middle of the block, a line to its source
+  past: yellow 1 frame back, orange 2, vermilion 3 or more; future: light blue 1 frame later, green 2 or more
+  white dot with two lines: mean of two sources; grey: a source never shown; purple tint: intra
+
+exit codes: 0 all is well; 1 damage, and --keep-going read past it; 2 wrong usage, or an output that is there already;
+3 a video missing, damaged, or without vectors that can be read; 130 interrupted"""
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -91,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         "train": _train_parser(commands),
         "data": _data_parser(commands),
         "report": _report_parser(commands),
+        "motion": _motion_parser(commands),
         "ls": _ls_parser(commands),
     }
     return parser
@@ -231,6 +254,33 @@ def _data_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParse
 def _report_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:  # type: ignore[type-arg]
     parser = _add(commands, "report", "write the tables and figures of a run folder again")
     parser.add_argument("run", metavar="RUN", help="run folder")
+    return parser
+
+
+def _motion_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    parser = _add(commands, "motion", "read the motion vectors of an HEVC, H.264 or MPEG-4 video")
+    parser.epilog = MOTION_EPILOG
+    parser.add_argument("video", metavar="VIDEO", help="a video file, e.g. .mp4, .mkv, .hevc; nothing else is needed")
+    output = parser.add_argument_group("output", "a summary is printed in any case")
+    output.add_argument("-o", "--out", metavar="FILE.npz", help="write all vectors")
+    output.add_argument("--overlay", metavar="FILE.mp4", help="write the video with its vectors drawn")
+    output.add_argument("--png", metavar="FILE.png", help="write one frame with its vectors drawn, see --frame")
+    output.add_argument("--frame", type=int, metavar="N", help="which frame --png draws, in display order from 0")
+    output.add_argument("--json", action="store_true", help="print the summary as JSON")
+    output.add_argument("--force", action="store_true", help="write over files that are there")
+    drawing = parser.add_argument_group("drawing")
+    drawing.add_argument(
+        "--grid", type=_positive, default=16, metavar="PX", help="pixels from one vector to the next (default: 16)"
+    )
+    drawing.add_argument(
+        "--zoom", type=_positive, default=1, metavar="N", help="draw so many times larger (default: 1)"
+    )
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="read past damage where the codec allows (HEVC; others up to it): what it cost is left out and printed, "
+        "and the exit code is 1",
+    )
     return parser
 
 
