@@ -49,6 +49,8 @@ class MotionField:
         _require_shape("flow_px", self.flow_px, (*size, 2), np.float32)
         if self.second is not None:
             _require_shape("second.frames_back", self.second.frames_back, size, np.int16)
+            if self.second.second is not None:
+                raise ShapeError("a pixel has two vectors at most, got a second one of the second")
 
     @property
     def valid(self) -> NDArray[np.bool_]:

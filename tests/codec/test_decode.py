@@ -10,7 +10,7 @@ import pytest
 from moving_pattern import moving_pattern, psnr, remux, slow_compose, texture, write_plainly
 from PIL import Image
 
-from vssbench.codec.decode import decode, frame_types, probe
+from vssbench.codec.decode import decode, probe
 from vssbench.codec.encode import EncodeSettings, encode
 from vssbench.codec.ffmpeg_vectors import VECTOR_DTYPE, raw_vectors
 from vssbench.codec.residual import compensate
@@ -349,11 +349,6 @@ def test_odd_frame_times_change_nothing(tmp_path, codec):
     for first, second in zip(one[1:], two[1:], strict=True):
         assert set(np.unique(second.motion.frames_back)) <= {0, 1}
         assert psnr(first.rgb, second.rgb) > 30
-
-
-def test_frame_types_are_found_without_pixels(tmp_path):
-    path = encoded(tmp_path / "v.mp4", "h264", moving_pattern(7), b_frames=2, gop_length=5)
-    assert "".join(frame_types(path)) == "IBBPPIP"
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------

@@ -12,12 +12,13 @@ from typing import get_args
 from av.video.stream import VideoStream
 
 from vssbench.codec.block_motion import NEVER_SHOWN
-from vssbench.codec.pictures import Picture, Pictures, codec_name, open_video
-from vssbench.codec.references import ReferringPicture, referring_pictures
+from vssbench.codec.container import codec_name, open_video
+from vssbench.codec.pictures import Picture, Pictures
+from vssbench.codec.references import NO_KEY, ReferringPicture, in_display_order, referring_pictures
 from vssbench.codec.residual import Compensation, residual
 from vssbench.codec.trace import Sampling, Trace
 from vssbench.errors import BitstreamError, UsageError
-from vssbench.records import CompressedFrame, FrameType, Rgb
+from vssbench.records import CompressedFrame, Rgb
 
 CODECS_WITH_VECTORS = ("hevc", "h264", "mpeg4")
 
@@ -70,7 +71,9 @@ def decode(
     FFmpeg exports zeros instead of vectors.
 
     Damage is reported where FFmpeg or our parser notices it; almost any bytes decode as H.264, so it may not.
-    A stream must start with an I frame, even where pixels alone are asked for: what decodes before it is made
+    A motion field cannot point to a reference that is never shown (pic_output_flag 0 of HEVC): such a frame is
+    refused, and `vectors.read_motion` reads it. A stream must start with an I frame, even where pixels alone are
+    asked for: what decodes before it is made
     up. A file without an index that is cut exactly between two frames cannot be told from a shorter one.
 
     Args:
@@ -90,26 +93,25 @@ def decode(
             raise UsageError(f"{name} must be one of {', '.join(known)} or None, got {value!r}")
     wanted = _Wanted(motion=motion, motion_to_key=motion_to_key, residual=residual)
     path = Path(path)
-    codec = probe(path).codec
-    if wanted.any and codec not in CODECS_WITH_VECTORS:
-        raise BitstreamError(
-            f"{path}: no reader gives the motion vectors of {codec}, and motion or residual was asked for; "
-            f"encode as {' or '.join(CODECS_WITH_VECTORS)}, or ask for pixels alone"
-        )
+    if wanted.any:
+        require_vectors(path)
+    else:
+        probe(path)
     return _frames(path, wanted)
 
 
-def frame_types(path: str | PathLike[str], *, references: bool = False) -> list[FrameType]:
-    """The type of every frame in display order, found by decoding all of it but converting no pixels.
+def require_vectors(path: Path) -> VideoInfo:
+    """`probe`, of a video whose vectors can be read.
 
-    Args:
-        path: a video file.
-        references: also check, where that can be done, that it is certain which frame each vector points
-            into.
-    Raises: BitstreamError, as `decode`.
+    Raises: BitstreamError, for a codec that no reader gives the vectors of, and as `probe`.
     """
-    pictures = Pictures(Path(path), with_vectors=False, with_references=references, with_pixels=False)
-    return [picture.frame_type for picture in pictures]
+    info = probe(path)
+    if info.codec not in CODECS_WITH_VECTORS:
+        raise BitstreamError(
+            f"{path}: no reader gives the motion vectors of {info.codec}, and motion or residual was asked for; "
+            f"encode as {' or '.join(CODECS_WITH_VECTORS)}, or ask for pixels alone"
+        )
+    return info
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,17 +140,18 @@ def _frames(path: Path, wanted: _Wanted) -> Iterator[CompressedFrame]:
         for picture in pictures:
             yield _compressed_frame(picture)
         return
-    described: dict[int, _Described] = {}  # by display index
-    ready: dict[int, CompressedFrame] = {}
-    next_index = 0
     with located(path):
-        for referring in referring_pictures(pictures):
-            index = referring.picture.index
-            ready[index], described[index] = _describe(referring, described, wanted)
-            described = {kept: each for kept, each in described.items() if kept in referring.kept}
-            while next_index in ready:
-                yield ready.pop(next_index)
-                next_index += 1
+        yield from in_display_order(_described(pictures, wanted))
+
+
+def _described(pictures: Pictures, wanted: _Wanted) -> Iterator[tuple[int, CompressedFrame]]:
+    """Frames with their display indices, each after those that it refers to."""
+    described: dict[int, _Described] = {}  # by display index
+    for referring in referring_pictures(pictures):
+        index = referring.picture.index
+        frame, described[index] = _describe(referring, described, wanted)
+        described = {kept: each for kept, each in described.items() if kept in referring.kept}
+        yield index, frame
 
 
 def _describe(
@@ -167,6 +170,11 @@ def _describe(
     by_distance = {picture.index - reference: described[reference] for reference in referring.references}
     trace, to_key, difference = None, None, None
     if sampling:
+        if key_index == NO_KEY:
+            raise BitstreamError(
+                f"frame {picture.index} is shown before the first I frame, to which its motion is to be traced; "
+                "cut the stream at an I frame without leading pictures"
+            )
         used = {distance: each for distance, each in by_distance.items() if distance in referring.blocks.distances}
         traces = {distance: each.trace if each.key_index == key_index else None for distance, each in used.items()}
         trace = Trace.through(motion, traces, sampling=sampling)

@@ -44,8 +44,8 @@ class EncodeSettings:
         codec: "hevc" (x265 with rect and amp, as AR-Seg), "h264" (x264) or "mpeg4" (MPEG-4 Part 2, FFmpeg's, as
             TapLab).
         gop_length: distance between I frames, in frames.
-        bitrate_kbps: average rate (1 kbps = 1000 bit/s); None: constant quality (CRF 23, quantiser 4, CRF
-            28).
+        bitrate_kbps: average rate (1 kbps = 1000 bit/s); None: constant quality (CRF 28 of HEVC, CRF 23
+            of H.264, quantiser 4 of MPEG-4).
         preset: of x264 and x265; None: "medium". MPEG-4 has none.
         fps: frames per second.
         b_frames: B frames between reference frames; 0 gives I and P alone. Their vectors can be read in "hevc"

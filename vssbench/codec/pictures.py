@@ -11,10 +11,11 @@ from typing import Any
 
 import av
 import numpy as np
+from av.codec.context import Flags as CodecFlags
 from av.container import InputContainer
-from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from vssbench.codec.container import announced_end_s, codec_name, end_s, open_video
 from vssbench.codec.ffmpeg_vectors import VECTOR_DTYPE, Vectors, raw_vectors
 from vssbench.codec.h264_references import H264References, PictureOrder
 from vssbench.codec.hevc.picture_buffer import CodedPicture
@@ -24,7 +25,6 @@ from vssbench.records import FrameType, Rgb
 _FRAME_TYPES: dict[int, FrameType] = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}  # AVPictureType
 _SLICE_TYPES: tuple[FrameType, ...] = ("B", "P", "I")  # slice_type of HEVC
 _SPRITE_PICTURE = 4  # MPEG-4 S-VOP: global motion, not described by block vectors
-_STILL_FORMATS = ("tty", "image2", "bin", "xbin", "adf", "idf")  # text and pictures that FFmpeg also opens as video
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,13 +136,14 @@ class Pictures:
         """As many pictures as the container announces."""
         if stream.frames and self._num_packets < stream.frames:
             raise self._cut_short(f"its header announces {stream.frames}")
-        announced_s = _announced_end_s(stream)
+        announced_s = announced_end_s(stream)
         if stream.average_rate and self._end_s + 0.5 / float(stream.average_rate) < announced_s:
             raise self._cut_short(f"its header announces {announced_s:.3f} s, they last {self._end_s:.3f} s")
 
     def _configure(self, stream: VideoStream, *, reads_hevc: bool) -> None:
         context = stream.codec_context
         context.options = {"err_detect": "explode"} | ({"flags2": "+export_mvs"} if self._with_vectors else {})
+        context.flags |= CodecFlags.unaligned  # else FFmpeg rounds the left edge of HEVC's conformance window
         context.copy_opaque = True  # carries each packet's facts to the picture decoded from it
         # One thread reports damage at the picture it is in. Of HEVC only the wavefront decoder, which needs two,
         # reports a picture that ends too early; but it fails on some conforming streams (slices cut inside rows),
@@ -195,7 +196,7 @@ class Pictures:
                     reader.flush()
                 else:
                     coded = reader.read_access_unit(bytes(packet))
-                    if coded is not None:
+                    if coded is not None and coded.is_output:
                         facts_of[coded.order] = facts
                 if len(reader.errors) > num_errors and self._damaged is None:
                     raise reader.errors[0]
@@ -209,14 +210,11 @@ class Pictures:
                     self._num_read += 1
 
     def _hevc_picture(self, coded: CodedPicture, facts: Packet) -> Picture:
-        frame_type = _SLICE_TYPES[coded.slice_type]
-        if self._damaged is None:
-            self._require_start(frame_type, facts)
         if coded.motion is not None:
             self._require_size(coded.motion.display_size)
         return Picture(
             index=self._num_read,
-            frame_type=frame_type,
+            frame_type=coded.motion.frame_type if coded.motion is not None else _SLICE_TYPES[coded.slice_type],
             packet=facts,
             size=self._size or (0, 0),
             rgb=np.empty((0, 0, 3), np.uint8),
@@ -247,7 +245,7 @@ class Pictures:
                 first = first or bytes(packet)
                 facts = Packet(order=self._num_packets, size_bytes=packet.size)
                 self._num_packets += 1
-                self._end_s = max(self._end_s, _end_s(packet))
+                self._end_s = max(self._end_s, end_s(packet))
                 yield packet, facts
                 continue
             if first and self._with_vectors and codec_name(stream) == "mpeg4":
@@ -261,23 +259,32 @@ class Pictures:
         packet = frame.opaque
         if not isinstance(packet, Packet):
             raise BitstreamError("a picture cannot be matched to its packet")
-        self._require_start(frame_type, packet)
+        coded = packet.coded.result() if packet.coded else None
+        if packet.coded is not None and coded is None:
+            raise BitstreamError("a picture came out of the decoder that our reader dropped")
+        if coded is None:  # the HEVC reader sees to it itself
+            self._require_start(frame_type, packet)
         if frame.is_corrupt:
             raise self._cut_short("a picture is damaged")
         size = (frame.height, frame.width)
         self._require_size(size)
-        coded = packet.coded.result() if packet.coded else None
-        if packet.coded is not None and coded is None:
-            raise BitstreamError("a picture came out of the decoder that our reader dropped")
-        if self._with_vectors and coded is None:
+        vectors = np.empty(0, VECTOR_DTYPE)
+        if coded is not None:
+            frame_type = coded.motion.frame_type
+            if size != coded.motion.display_size:
+                raise BitstreamError(
+                    f"FFmpeg shows {size} (height, width) of what the SPS says is {coded.motion.display_size}"
+                )
+        elif self._with_vectors:
             self._require_block_motion(frame, packet)
+            vectors = raw_vectors(frame)
         return Picture(
             index=self._num_read,
             frame_type=frame_type,
             packet=packet,
             size=size,
             rgb=_rgb(frame) if self._with_pixels else np.empty((0, 0, 3), np.uint8),
-            vectors=raw_vectors(frame) if self._with_vectors else np.empty(0, VECTOR_DTYPE),
+            vectors=vectors,
             coded=coded,
         )
 
@@ -311,59 +318,8 @@ def _rgb(frame: av.VideoFrame) -> Rgb:
     return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
 
 
-def _end_s(packet: av.Packet[Any]) -> float:
-    return float(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base)
-
-
-def _announced_end_s(stream: VideoStream) -> float:
-    """Matroska counts no frames, but FFmpeg and mkvmerge write where each stream ends; 0 where nobody did."""
-    try:
-        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except (KeyError, ValueError):
-        return 0.0
-
-
 def _frame_type(frame: av.VideoFrame) -> FrameType:
     known = _FRAME_TYPES.get(int(frame.pict_type))
     if known is None:  # codecs without picture types tell key frames at least
         return "I" if frame.key_frame else "P"
     return known
-
-
-@contextmanager
-def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """A file and its first video stream, pictures on the covers of sound files left aside.
-
-    Raises: BitstreamError, when the file is missing, cannot be opened or holds no video.
-    """
-    if not path.is_file():
-        raise BitstreamError(f"{path}: no such video file (0 frames were read)")
-    try:
-        container = av.open(str(path), mode="r")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise BitstreamError(
-            f"{path}: no video, or cut short before its first frame (0 frames were read): {error}"
-        ) from error
-    with container:
-        still = container.format.name in _STILL_FORMATS or container.format.name.endswith("_pipe")
-        streams = [stream for stream in container.streams.video if not _is_cover(stream)]
-        if still or not streams:
-            raise BitstreamError(f"{path}: holds no video stream (0 frames were read)")
-        if not _has_decoder(streams[0]):
-            raise BitstreamError(f"{path}: no decoder for its video, or headers cut short (0 frames were read)")
-        yield container, streams[0]
-
-
-def _has_decoder(stream: VideoStream) -> bool:
-    context: VideoCodecContext | None = stream.codec_context
-    return context is not None
-
-
-def _is_cover(stream: VideoStream) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
-def codec_name(stream: VideoStream) -> str:
-    """FFmpeg's name of the codec, whichever decoder reads it: "h264", "mpeg4", "hevc"."""
-    return stream.codec_context.codec.canonical_name

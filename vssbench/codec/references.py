@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from vssbench.codec.hevc.picture_motion import PictureMotion
 from vssbench.codec.pictures import Picture
 from vssbench.errors import BitstreamError
 
+Item = TypeVar("Item")
+NO_KEY = -1
 LONGEST_DISTANCE_FRAMES = int(np.iinfo(np.int16).max)  # what frames_back can hold
 
 
@@ -24,7 +27,7 @@ class ReferringPicture:
 
     Args:
         picture: the picture.
-        key_index: display index of the last I frame up to it, itself included.
+        key_index: display index of the last I frame up to it, itself included; NO_KEY where none was shown before.
         blocks: its vectors; None on an I frame, and on one that is damaged.
         references: display indices of the frames that it may refer to.
         kept: display indices of the frames, itself included, that later ones in this order may refer to.
@@ -119,40 +122,54 @@ class _HevcLink:
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], Picture] = {}  # by sequence and POC, those that may still be referred to
-        self._waiting: list[tuple[Picture, int]] = []
+        self._waiting: list[tuple[Picture, int]] = []  # with the key frame of each
         self._done_orders: set[int] = set()  # places in decoding order of those that were given out
-        self._key = 0
+        self._key = NO_KEY
+        self._sequence = 0
 
     def add(self, picture: Picture) -> Iterator[ReferringPicture]:
         coded = _coded(picture)
+        if coded.sequence != self._sequence:
+            yield from self._end_sequence()
+            self._sequence = coded.sequence
         self._known[coded.sequence, coded.poc] = picture
         if picture.frame_type == "I":
             self._key = picture.index
         self._waiting.append((picture, self._key))
+        yield from self._give_out(everything_came=False)
+
+    def finish(self) -> Iterator[ReferringPicture]:
+        yield from self._end_sequence()
+
+    def _end_sequence(self) -> Iterator[ReferringPicture]:
+        """Sequences are shown one after the other: what has not come by now is never shown."""
+        yield from self._give_out(everything_came=True)
+        self._known.clear()
+        self._done_orders.clear()
+
+    def _give_out(self, *, everything_came: bool) -> Iterator[ReferringPicture]:
         progress = True
         while progress:
             progress = False
             for entry in list(self._waiting):
-                references = self._references(entry[0])
+                references = self._references(entry[0], everything_came=everything_came)
                 if references is not None:
                     self._waiting.remove(entry)
                     yield self._refer(*entry, references)
                     progress = True
 
-    def finish(self) -> Iterator[ReferringPicture]:
-        for picture, _ in self._waiting:
-            raise BitstreamError(f"frame {picture.index}: it refers to a picture that never came out of the decoder")
-        yield from ()
-
-    def _references(self, picture: Picture) -> dict[int, int] | None:
-        """Display index of every reference that is ever shown, by POC; None while one is not given out yet."""
+    def _references(self, picture: Picture, *, everything_came: bool) -> dict[int, int] | None:
+        """Display index of every reference that is shown, by POC; None while one is not given out yet."""
         coded = _coded(picture)
         indices: dict[int, int] = {}
         for poc, is_shown in coded.motion.references.items() if coded.motion else ():
-            if is_shown:
-                reference = self._known.get((coded.sequence, poc))
-                if reference is None or _coded(reference).order not in self._done_orders:
+            reference = self._known.get((coded.sequence, poc))
+            if reference is None:
+                if is_shown and not everything_came:
                     return None
+            elif _coded(reference).order not in self._done_orders:
+                return None
+            else:
                 indices[poc] = reference.index
         return indices
 
@@ -161,11 +178,11 @@ class _HevcLink:
         self._done_orders.add(coded.order)
         self._forget(coded)
         blocks = None
-        if picture.frame_type != "I" and coded.motion is not None:
-            motion = _motion(coded)
+        motion: PictureMotion | None = coded.motion
+        if picture.frame_type != "I" and motion is not None:
             blocks = BlockMotion(
                 mv=motion.mv,
-                frames_back=_frames_back(picture.index, coded, indices),
+                frames_back=_frames_back(picture.index, coded.poc, motion, indices),
                 cell_px=4,
                 size=motion.display_size,
                 origin=motion.display_origin,
@@ -190,8 +207,17 @@ class _HevcLink:
             return coded.order >= current.order or name in current.kept_pocs or not coded.users <= self._done_orders
 
         self._known = {name: known for name, known in self._known.items() if is_needed(name, known)}
-        oldest = min((_coded(known).order for known in self._known.values()), default=current.order)
-        self._done_orders = {order for order in self._done_orders if order >= oldest}
+
+
+def in_display_order(items: Iterable[tuple[int, Item]]) -> Iterator[Item]:
+    """Items with their display indices, which go up by 1 from 0, in whatever order -> in that of the indices."""
+    ready: dict[int, Item] = {}
+    next_index = 0
+    for index, item in items:
+        ready[index] = item
+        while next_index in ready:
+            yield ready.pop(next_index)
+            next_index += 1
 
 
 def _coded(picture: Picture) -> CodedPicture:
@@ -200,18 +226,12 @@ def _coded(picture: Picture) -> CodedPicture:
     return picture.coded
 
 
-def _motion(coded: CodedPicture) -> PictureMotion:
-    motion: PictureMotion = coded.motion
-    return motion
-
-
-def _frames_back(index: int, coded: CodedPicture, indices: dict[int, int]) -> NDArray[np.int16]:
+def _frames_back(index: int, poc: int, motion: PictureMotion, indices: dict[int, int]) -> NDArray[np.int16]:
     """References by POC -> distances in display order; POC may grow by more than 1 a frame."""
-    deltas = _motion(coded).ref_poc_delta
-    back = {poc - coded.poc: index - shown for poc, shown in indices.items()}
+    deltas = motion.ref_poc_delta
     for shown in indices.values():
         _require_near(index, shown)
-    back |= {poc - coded.poc: NEVER_SHOWN for poc, is_shown in _motion(coded).references.items() if not is_shown}
+    back = {each - poc: index - indices[each] if each in indices else NEVER_SHOWN for each in motion.references}
     if all(distance == -delta for delta, distance in back.items()):
         return np.negative(deltas)
     frames_back = np.zeros_like(deltas)

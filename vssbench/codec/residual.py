@@ -87,7 +87,7 @@ def compensate(
     if reference_rgb.shape != (*motion.frames_back.shape, 3):
         raise ShapeError(
             f"motion must cover the frame: {motion.frames_back.shape = }, {reference_rgb.shape = }; "
-            "call BlockMotion.dense of the frame"
+            "take both from one video"
         )
     if compensation == "integer":
         flow: NDArray[Any] = motion.flow_px.astype(np.int32)  # the cast cuts towards zero

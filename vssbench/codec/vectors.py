@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vssbench.codec.block_motion import BlockMotion
-from vssbench.codec.decode import CODECS_WITH_VECTORS, located, probe
+from vssbench.codec.decode import located, require_vectors
 from vssbench.codec.hevc.picture_motion import PictureMotion
 from vssbench.codec.pictures import Pictures
-from vssbench.codec.references import ReferringPicture, referring_pictures
+from vssbench.codec.references import ReferringPicture, in_display_order, referring_pictures
 from vssbench.errors import BitstreamError
 from vssbench.records import FrameType, MotionField, Rgb
 
@@ -80,8 +80,8 @@ def read_motion(path: str | PathLike[str], *, damaged: list[BitstreamError] | No
 
     Args:
         path: a video file; its first video stream is read.
-        damaged: of HEVC: give a list, and damage does not stop the reading; every error is put there, and frames
-            whose vectors it cost are left out (their `index` with them).
+        damaged: give a list, and every error is put there instead of being raised. Of HEVC the reading goes on, and
+            frames whose vectors the damage cost are left out (their `index` with them); of the other codecs it ends.
     Raises: BitstreamError, at once when the file cannot be opened or its codec has no vectors to give; while
         reading, naming picture and position, when it is damaged or holds what is not read.
     """
@@ -96,11 +96,7 @@ def read_motion_and_pixels(path: str | PathLike[str]) -> Iterator[tuple[FrameMot
 
 def _with_vectors(path: str | PathLike[str]) -> Path:
     path = Path(path)
-    codec = probe(path).codec
-    if codec not in CODECS_WITH_VECTORS:
-        raise BitstreamError(
-            f"{path}: no reader gives the motion vectors of {codec}; encode as {' or '.join(CODECS_WITH_VECTORS)}"
-        )
+    require_vectors(path)
     return path
 
 
@@ -108,16 +104,13 @@ def _frames(
     path: Path, *, damaged: list[BitstreamError] | None, with_pixels: bool
 ) -> Iterator[tuple[FrameMotion, Rgb]]:
     pictures = Pictures(path, with_vectors=True, with_references=True, with_pixels=with_pixels, damaged=damaged)
-    ready: dict[int, tuple[FrameMotion | None, Rgb]] = {}
-    next_index = 0
     with located(path):
-        for referring in referring_pictures(pictures):
-            ready[referring.picture.index] = _frame_motion(referring), referring.picture.rgb
-            while next_index in ready:
-                frame, rgb = ready.pop(next_index)
-                next_index += 1
-                if frame is not None:
-                    yield frame, rgb
+        frames = (
+            (each.picture.index, (_frame_motion(each), each.picture.rgb)) for each in referring_pictures(pictures)
+        )
+        for frame, rgb in in_display_order(frames):
+            if frame is not None:
+                yield frame, rgb
 
 
 def _frame_motion(referring: ReferringPicture) -> FrameMotion | None:

@@ -16,23 +16,29 @@ from vssbench.codec.hevc.compiled import OPTIONS
 from vssbench.codec.hevc.slice_data import slice_segment_data
 from vssbench.codec.hevc.state import BUILD
 
+_FIRST_USE = threading.Lock()  # or two threads would compile at once
 _ANNOUNCED_AFTER_S = 2.0  # reading the code from the disk takes less
 
 
 def run_slice_segment_data(s: Any, *arrays: Any) -> None:
     """slice_segment_data.slice_segment_data; the first call of a process loads or compiles it.
 
-    Compiling takes the better part of a minute and says so on stderr.
+    Compiling takes a quarter of a minute, more on a busy machine, and says so on stderr.
     """
-    entry = _entry()
-    if getattr(entry, "signatures", True):
-        entry(s, *arrays)
-        return
+    with _FIRST_USE:
+        entry = _entry()
+        if not getattr(entry, "signatures", True):
+            _load(entry, s, *arrays)
+            return
+    entry(s, *arrays)
+
+
+def _load(entry: Callable[..., None], *arguments: Any) -> None:
     announcement = threading.Timer(_ANNOUNCED_AFTER_S, _announce)
     announcement.daemon = True
     announcement.start()
     try:
-        entry(s, *arrays)
+        entry(*arguments)
     finally:
         announcement.cancel()
 

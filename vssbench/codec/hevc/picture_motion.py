@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from vssbench.codec.hevc.coding_tree import LOG2_SIZE_SHIFT, PART_MODE_SHIFT
 from vssbench.codec.hevc.sequence_parameter_set import SequenceParameterSet
+from vssbench.codec.hevc.syntax import B, P
+from vssbench.records import FrameType
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,12 +23,14 @@ class PictureMotion:
         blocks: (h4, w4, 2) int64, see motion_blocks.py; the properties give it as arrays with names.
         units: (rows, columns) uint8, what coding_tree.py keeps a smallest coding block.
         sps: the active sequence parameter set.
+        slice_types: of its slices, 0 B, 1 P, 2 I; a picture may mix them.
         references: POC of every entry of the reference lists, and whether that picture is ever shown.
     """
 
     blocks: NDArray[np.int64]
     units: NDArray[np.uint8]
     sps: SequenceParameterSet
+    slice_types: frozenset[int]
     references: Mapping[int, bool]
 
     @property
@@ -44,6 +48,11 @@ class PictureMotion:
         """(y, x) of the first sample that is shown."""
         left, _, top, _ = self.sps.conformance_window
         return top, left
+
+    @property
+    def frame_type(self) -> FrameType:
+        """The codec's word for the picture: B with any B slice, else P with any P slice, else I."""
+        return "B" if B in self.slice_types else "P" if P in self.slice_types else "I"
 
     @property
     def mv(self) -> NDArray[np.int16]:

@@ -52,6 +52,7 @@ class PictureParser:
         self._candidates = np.zeros((_MOST_MERGE_CANDIDATES, 2), np.int64)
         self._references = np.zeros((2, _MOST_REFERENCES), np.int64)
         self._shown_references: dict[int, bool] = {}
+        self._slice_types: set[int] = set()
         self._num_ctus = 0
 
     @property
@@ -116,7 +117,11 @@ class PictureParser:
                 f"{self._num_ctus} of {len(self._region)} coding tree units came, the first without data is {missing}"
             )
         return PictureMotion(
-            blocks=self._blocks, units=self._units, sps=self._active.sps, references=self._shown_references
+            blocks=self._blocks,
+            units=self._units,
+            sps=self._active.sps,
+            slice_types=frozenset(self._slice_types),
+            references=self._shown_references,
         )
 
     def _slice_state(
@@ -124,6 +129,7 @@ class PictureParser:
     ) -> NDArray[np.int64]:
         s = self._constants.copy()
         s[state.SLICE_TYPE] = header.slice_type
+        self._slice_types.add(header.slice_type)
         s[state.SLICE_SEGMENT_ADDRESS] = header.slice_segment_address
         s[state.SLICE_ADDR_RS] = header.slice_addr
         s[state.DEPENDENT_SLICE_SEGMENT_FLAG] = header.dependent_slice_segment_flag
@@ -194,7 +200,7 @@ def _constants(active: ActiveParameterSets) -> NDArray[np.int64]:
         state.LOG2_MIN_CU_QP_DELTA_SIZE: active.log2_min_cu_qp_delta_size,
         state.TILES_ENABLED_FLAG: pps.tiles_enabled_flag,
         state.ENTROPY_CODING_SYNC_ENABLED_FLAG: pps.entropy_coding_sync_enabled_flag,
-        state.LOG2_PAR_MRG_LEVEL: pps.log2_parallel_merge_level_minus2 + 2,
+        state.LOG2_PAR_MRG_LEVEL: pps.log2_par_mrg_level,
     }
     constants = np.zeros(state.STATE_SIZE, np.int64)
     for index, value in values.items():

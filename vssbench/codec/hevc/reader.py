@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from vssbench.codec.hevc import nal as nal_units
 from vssbench.codec.hevc.nal import AnnexBSplitter, NalUnit
@@ -62,7 +62,7 @@ class HevcMotionReader:
 
         Returns: the picture; None where it is dropped (RASL pictures that decoding cannot begin with) or lost.
         """
-        before = self._buffer.num_pictures
+        before, errors_before = self._buffer.num_pictures, len(self.errors)
         self._last_finished = None
         self._saw_slice_data = False
         if self._length_size:
@@ -77,7 +77,10 @@ class HevcMotionReader:
         self._finish_picture()
         num_pictures = self._buffer.num_pictures - before
         if num_pictures == 0 and (self._length_size or self._saw_slice_data):
-            self._lose(BitstreamError("its packet holds no picture"), is_irap=False)
+            if len(self.errors) == errors_before:
+                self._lose(BitstreamError("its packet holds no picture"), is_irap=False)
+            else:  # which say why
+                self._buffer.picture_lost(is_irap=False)
         elif num_pictures > 1:
             self.errors.append(self._located(BitstreamError(f"a packet holds {num_pictures} pictures"), order=before))
         return self._last_finished
@@ -114,10 +117,18 @@ class HevcMotionReader:
             if unit.nal_unit_type in nal_units.ENDS_SEQUENCE:
                 self._finish_picture()
                 self._buffer.end_of_sequence()
+            if unit.nal_unit_type in (nal_units.SPS_NUT, nal_units.PPS_NUT):
+                self._read_parameter_set(unit)
+        except BitstreamError as error:
+            self._damage(error)
+
+    def _read_parameter_set(self, unit: NalUnit) -> None:
+        try:
             self._parameter_sets.add(unit)
+            self._refused = None
         except BitstreamError as error:
             self._refused = error
-            self._damage(error)
+            raise
 
     def _read_slice_segment(self, unit: NalUnit) -> None:
         is_first = bool(unit.rbsp) and unit.rbsp[0] >= 0x80  # first_slice_segment_in_pic_flag
@@ -141,8 +152,9 @@ class HevcMotionReader:
             return
         try:
             lists = self._buffer.reference_lists(header) if header.slice_type != I else ([], [])
-            for reference in (*lists[0], *lists[1]):
-                reference.users.add(self._picture.order)
+            if self._picture.is_output:
+                for reference in (*lists[0], *lists[1]):
+                    reference.users.add(self._picture.order)
             self._parser.read_slice_segment(header, unit.rbsp, lists, _collocated(header, lists))
         except BitstreamError as error:
             self._damage(error)
@@ -193,7 +205,7 @@ class HevcMotionReader:
         return located
 
 
-def read_annex_b(chunks: Iterator[bytes]) -> Iterator[CodedPicture]:
+def read_annex_b(chunks: Iterable[bytes]) -> Iterator[CodedPicture]:
     """The pictures of an Annex B stream in output order, however it is cut into chunks.
 
     Raises: BitstreamError, at the first damage; use `HevcMotionReader` to read on.

@@ -119,6 +119,8 @@ def _last_sig_coeff(s, data, prefix):
 def residual_coding(s, ctx, data, log2_size, is_chroma, scan_idx):
     """Read one transform block.
 
+    One long body, because the decoder's four numbers stay in registers only inside one function.
+
     Args:
         log2_size: of this block, 2..5; a chroma block has half the luma's size.
         is_chroma: 0 luma, 1 chroma.

@@ -244,6 +244,8 @@ def _read_ref_pic_set(r: BitReader, h: SliceSegmentHeader) -> None:
     sets = sps.short_term_ref_pic_sets
     if not r.flag():  # short_term_ref_pic_set_sps_flag
         h.short_term_ref_pic_set = read_st_ref_pic_set(r, len(sets), sets, len(sets))
+    elif not sets:
+        raise BitstreamError("short_term_ref_pic_set_sps_flag is 1, but the SPS has no short-term set to take")
     else:
         short_term_ref_pic_set_idx = r.u(_ceil_log2(len(sets)))
         in_range(short_term_ref_pic_set_idx, "short_term_ref_pic_set_idx", 0, len(sets) - 1)
