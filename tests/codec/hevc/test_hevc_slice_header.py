@@ -157,7 +157,7 @@ def test_set_of_the_header_may_be_predicted_from_any_of_the_sps():
 
 
 def test_set_index_without_sets_in_the_sps_is_an_error():
-    with pytest.raises(BitstreamError, match="short_term_ref_pic_set_idx"):
+    with pytest.raises(BitstreamError, match="the SPS has no short-term set"):
         read_header(lambda w: w.flags(1).ue(0, P).u(4, 9).flags(1).u(16, 0))
 
 
