@@ -15,11 +15,11 @@ import av
 from PIL import Image
 
 from vssbench.codec.block_motion import NEVER_SHOWN
+from vssbench.codec.container import open_video
 from vssbench.codec.decode import VideoInfo, probe
 from vssbench.codec.motion_file import write_motion_file
 from vssbench.codec.motion_overlay import SUFFIXES, draw_motion, write_overlay
 from vssbench.codec.motion_summary import MotionSummary, TypeSummary
-from vssbench.codec.container import open_video
 from vssbench.codec.vectors import FrameMotion, read_motion, read_motion_and_pixels
 from vssbench.errors import BitstreamError, UsageError
 from vssbench.progress import ProgressBar
