@@ -74,10 +74,6 @@ class OutOfRange(Constant):
         return Step(labels=np.full(frame.rgb.shape[:2], 11, np.uint8), kind="guess")
 
 
-class NeedsMotion(Constant):
-    needs = frozenset({"motion"})
-
-
 DATASETS = {"tiny-street": tiny_street}
 METHODS = {
     "guess": Constant,
@@ -87,5 +83,4 @@ METHODS = {
     "nan": NanLogits,
     "wrong-size": WrongSize,
     "out-of-range": OutOfRange,
-    "needs-motion": NeedsMotion,
 }

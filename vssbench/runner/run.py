@@ -12,13 +12,11 @@ from typing import Any, Protocol
 import torch
 
 from vssbench.codec.cache import EncodeCache
-from vssbench.codec.decode import CODECS_WITH_VECTORS
 from vssbench.codec.encode import EncodeSettings
 from vssbench.codec.residual import Compensation
 from vssbench.codec.trace import Sampling
 from vssbench.datasets.clips import Cut, SideInformation, cuts
 from vssbench.datasets.clips import Protocol as ProtocolName
-from vssbench.errors import BitstreamError
 from vssbench.records import Method, SourceVideo
 from vssbench.runner.members import Member
 from vssbench.runner.source import source_sha256
@@ -143,18 +141,10 @@ class Run:
         self.entries.append(Entry(member=member, method=method, cell=cell_of(member, method, self.setting)))
 
     def begin(self) -> None:
-        """Note every entry's cell; a method that needs vectors the codec cannot give has failed already."""
-        codec = self.setting.encoding.codec
+        """Note every entry's cell."""
         for entry in self.entries:
             self.store.add_cell(entry.cell)
             self.store.set_status(entry.cell.key, "running")
-            if entry.method.needs and codec not in CODECS_WITH_VECTORS:
-                needs = ", ".join(sorted(entry.method.needs))
-                message = (
-                    f"{codec} motion vectors cannot be read yet, and the method needs {needs}; "
-                    f"encode as {' or '.join(CODECS_WITH_VECTORS)}"
-                )
-                self.fail(entry, BitstreamError(message), "side information")
 
     @property
     def active(self) -> list[Entry]:
