@@ -6,7 +6,7 @@ from torch import nn
 
 from vssbench.complexity.params import count_parameters
 from vssbench.errors import UsageError
-from vssbench.networks.base import CAMVID_MEAN, CAMVID_STD
+from vssbench.networks.base import CAMVID_MEAN, CAMVID_STD, IMAGENET_MEAN, IMAGENET_STD
 from vssbench.networks.bisenet import BiSeNet18
 from vssbench.networks.blocks import BasicBlock, scaled
 from vssbench.networks.pspnet import POOL_SIZES, PSPNet18CamVid, PSPNet18Cityscapes, PyramidPooling
@@ -102,6 +102,16 @@ def test_the_last_stages_dilate_where_the_released_program_does(network, stage3,
         ("bisenet18", (720, 960), (90, 120), 256),
         ("bisenet18", (360, 480), (46, 60), 256),  # 2 ceil(h / 16)
         ("bisenet18", (1024, 2048), (128, 256), 256),
+        ("pspnet50", (1024, 2048), (128, 256), 512),
+        ("taplab-bl3", (720, 960), (90, 120), 512),
+        ("deeplab18", (720, 960), (45, 60), 1024),  # 2 x ceil(720 / 32) would be 46
+        ("deeplab50", (1024, 2048), (64, 128), 1024),
+        ("taplab-bl1", (1024, 2048), (256, 512), 128),
+        ("taplab-bl2", (720, 960), (180, 240), 64),
+        ("segformer-b0", (1024, 2048), (256, 512), 256),
+        ("segformer-b0", (480, 853), (120, 214), 256),
+        ("segformer-b2", (512, 512), (128, 128), 768),
+        ("segformer-b5-256", (480, 853), (120, 214), 256),
     ],
 )
 def test_the_published_networks_give_features_of_the_published_size(name, size, grid, channels):
@@ -110,12 +120,23 @@ def test_the_published_networks_give_features_of_the_published_size(name, size, 
     assert tuple(features.shape) == (1, channels, *grid)
     assert (network.feature_channels, network.num_classes) == (channels, 12)
     assert tuple(network.classify(features).shape) == (1, 12, *grid)
-    assert (network.final.kernel_size, network.final.bias is not None) == ((1, 1), True)
+    kernel = (3, 3) if name == "taplab-bl2" else (1, 1)
+    assert (network.final.kernel_size, network.final.bias is not None) == (kernel, True)
 
 
 @pytest.mark.parametrize(
     ("name", "grid"),
-    [("bisenet18", (10, 14)), ("pspnet18-camvid", (72, 104)), ("pspnet18-cityscapes", (9, 13))],
+    [
+        ("bisenet18", (10, 14)),
+        ("pspnet18-camvid", (72, 104)),
+        ("pspnet18-cityscapes", (9, 13)),
+        ("pspnet50", (9, 13)),
+        ("deeplab18", (5, 7)),
+        ("deeplab50", (5, 7)),
+        ("taplab-bl1", (18, 26)),
+        ("taplab-bl2", (17, 25)),
+        ("segformer-b0", (17, 25)),
+    ],
 )
 def test_odd_sizes_round_up(name, grid):
     network = tiny(name)
@@ -129,8 +150,11 @@ def test_features_and_classifier_make_the_network(name):
     with torch.no_grad():
         features = network.features(images)
         assert torch.equal(network.classify(features), network(images))
-        by_hand = torch.einsum("kc,nchw->nkhw", network.final.weight[:, :, 0, 0], features)
-        torch.testing.assert_close(network(images), by_hand + network.final.bias.view(1, -1, 1, 1))
+        kernel = network.final.kernel_size[0]  # 1, and 3 in TapLab's BL2
+        windows = torch.nn.functional.unfold(features, kernel, padding=kernel // 2).unflatten(2, features.shape[2:])
+        by_hand = torch.einsum("kc,nchw->nkhw", network.final.weight.flatten(1), windows)
+        by_hand = by_hand + network.final.bias.view(1, -1, 1, 1)
+        torch.testing.assert_close(network(images), by_hand, rtol=1e-4, atol=1e-5)
         assert features.std() > 0.01  # something arrives
 
 
@@ -218,7 +242,7 @@ def test_the_head_of_pspnet18_for_cityscapes_is_one_convolution_over_the_pooled_
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_sample_of_a_batch_is_treated_by_itself(name):
-    network, images = tiny(name), picture(64, 96, count=2)
+    network, images = tiny(name).double(), picture(64, 96, count=2).double()  # 100 untrained layers magnify rounding
     with torch.no_grad():
         torch.testing.assert_close(network(images)[1:], network(images[1:]), rtol=1e-4, atol=1e-5)
 
@@ -229,6 +253,11 @@ def test_every_sample_of_a_batch_is_treated_by_itself(name):
         ("bisenet18", [(8, 12), (4, 6)]),
         ("pspnet18-cityscapes", [(8, 12)]),
         ("pspnet18-camvid", []),
+        ("pspnet50", [(8, 12)]),
+        ("deeplab18", []),
+        ("taplab-bl1", [(4, 6), (8, 12)]),
+        ("taplab-bl2", []),
+        ("segformer-b0", []),
     ],
 )
 def test_training_gives_the_same_features_and_the_logits_of_the_auxiliary_heads(name, heads):
@@ -237,6 +266,10 @@ def test_training_gives_the_same_features_and_the_logits_of_the_auxiliary_heads(
         features, auxiliary = network.training_outputs(images)
         assert torch.equal(features, network.features(images))
     assert [tuple(logits.shape[1:]) for logits in auxiliary] == [(5, *grid) for grid in heads]
+    assert len(network.auxiliary_weights) == len(heads)
+    network.drop_auxiliary()
+    with torch.no_grad():
+        assert torch.equal(network.features(images), features)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -244,7 +277,9 @@ def test_normalisation_is_part_of_the_network(name):
     network, seen = tiny(name), []
     extract = network.extract
     network.extract = lambda images: seen.append(images) or extract(images)
-    mean, std = (torch.tensor(c).view(1, 3, 1, 1) for c in (CAMVID_MEAN, CAMVID_STD))
+    from_scratch = name.startswith(("bisenet18", "pspnet18", "taplab-bl1", "taplab-bl2"))
+    constants = (CAMVID_MEAN, CAMVID_STD) if from_scratch else (IMAGENET_MEAN, IMAGENET_STD)
+    mean, std = (torch.tensor(c).view(1, 3, 1, 1) for c in constants)
     network.features((mean + 2 * std).expand(1, 3, 64, 96))
     torch.testing.assert_close(seen[0], torch.full((1, 3, 64, 96), 2.0))
 

@@ -34,9 +34,9 @@ ZERO_COST: frozenset[str] = frozenset(
         "upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d "
         "_upsample_nearest_exact2d _upsample_nearest_exact3d "
         # norms
-        "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_functional "
+        "batch_norm native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_functional "
         "_native_batch_norm_legit_no_training _batch_norm_no_update _batch_norm_with_update "
-        "_batch_norm_with_update_functional cudnn_batch_norm miopen_batch_norm native_layer_norm "
+        "_batch_norm_with_update_functional cudnn_batch_norm miopen_batch_norm layer_norm native_layer_norm "
         "native_group_norm _fused_rms_norm renorm _weight_norm_interface "
         # activations and softmax
         "_softmax _log_softmax _safe_softmax _masked_softmax _prelu_kernel glu log_sigmoid_forward gelu "

@@ -1,4 +1,4 @@
-"""What every image segmentation network offers: features before the final layer, and the final 1x1 convolution."""
+"""What every image segmentation network offers: features before the final layer, and the final convolution."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from torch import Tensor, nn
 # are trained from scratch, so any fixed constants of this size serve.
 CAMVID_MEAN = (0.39068785, 0.40521392, 0.41434407)
 CAMVID_STD = (0.29652068, 0.30514979, 0.30080369)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the networks that are published with pretrained weights
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class SegmentationNetwork(nn.Module):
-    """An image network cut where AR-Seg cuts it: N_feat, N_task, and the final 1x1 convolution (paper, sec. 3.1).
+    """An image network cut where AR-Seg cuts it: N_feat, N_task, and the final convolution (paper, sec. 3.1).
 
-    A subclass sets `final` (a 1x1 `nn.Conv2d`) and writes `extract` (N_feat) and `refine` (N_task).
+    A subclass sets `final` (a `nn.Conv2d`, 1x1 but in MobileNetFPN), and writes `extract` (N_feat) and `refine`
+    (N_task).
 
     Args:
         mean, std: per channel, of images in 0..1; normalisation is part of the network, so that nobody can
@@ -26,6 +29,7 @@ class SegmentationNetwork(nn.Module):
     final: nn.Conv2d
     mean: Tensor
     std: Tensor
+    auxiliary_weights: tuple[float, ...] = ()  # of the auxiliary heads in the loss, in their order
 
     def __init__(self, *, mean: Sequence[float] = CAMVID_MEAN, std: Sequence[float] = CAMVID_STD) -> None:
         super().__init__()

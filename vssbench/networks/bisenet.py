@@ -77,6 +77,8 @@ class BiSeNet18(SegmentationNetwork):
         width: multiplies every channel count; 1.0 is the published network (13.3 M parameters).
     """
 
+    auxiliary_weights = (1.0, 1.0)  # released AR-Seg: OHEM on all three outputs alike
+
     def __init__(self, *, num_classes: int, width: float = 1.0) -> None:
         super().__init__()
         c64, c128, c256 = (scaled(c, width) for c in (64, 128, 256))

@@ -1,7 +1,7 @@
-"""PSPNet18 (Zhao et al., CVPR 2017) in the two forms that AR-Seg uses; they are different networks.
+"""PSPNet (Zhao et al., CVPR 2017): PSPNet18 in the two forms that AR-Seg uses, PSPNet50 and PSPNet101.
 
-CamVid's decodes to the full input resolution (CReFF at 1/1, C = 64); Cityscapes' is the usual dilated one
-(CReFF at 1/8, C = 512). The printed 309.02 and 560.97 GFLOPs belong to one each.
+AR-Seg's two PSPNet18 are different networks. CamVid's decodes to the full input resolution (CReFF at 1/1, C = 64);
+Cityscapes' is the usual dilated one (CReFF at 1/8, C = 512). The printed 309.02 and 560.97 GFLOPs belong to one each.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from vssbench.networks.base import SegmentationNetwork
-from vssbench.networks.blocks import ConvBnRelu, scaled
-from vssbench.networks.resnet import ResNet18
+from vssbench.networks.base import IMAGENET_MEAN, IMAGENET_STD, SegmentationNetwork
+from vssbench.networks.blocks import ConvBnRelu, initialise_convolutions, scaled
+from vssbench.networks.resnet import BottleneckResNet, ResNet18, Stem
 from vssbench.ops.resize import resize
 
 POOL_SIZES = (1, 2, 3, 6)  # PSPNet, sec. 3.2
@@ -26,13 +25,13 @@ class PyramidPooling(nn.Module):
     def __init__(self, projections: Sequence[nn.Module]) -> None:
         super().__init__()
         self.projections = nn.ModuleList(projections)
+        self.pools = nn.ModuleList(nn.AdaptiveAvgPool2d(size) for size in POOL_SIZES)  # modules, so that thop sees them
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, C + 4 c, h, w)."""
         whole = (x.shape[-2], x.shape[-1])
         pooled = [
-            resize(projection(functional.adaptive_avg_pool2d(x, size)), whole)
-            for size, projection in zip(POOL_SIZES, self.projections, strict=True)
+            resize(projection(pool(x)), whole) for pool, projection in zip(self.pools, self.projections, strict=True)
         ]
         return torch.cat([x, *pooled], 1)
 
@@ -93,6 +92,8 @@ class PSPNet18Cityscapes(SegmentationNetwork):
         width: multiplies every channel count.
     """
 
+    auxiliary_weights = (0.4,)  # PSPNet, sec. 4
+
     def __init__(self, *, num_classes: int, width: float = 1.0) -> None:
         super().__init__()
         dilations = (((1, 2), (2, 2)), ((1, 4), (4, 4)))
@@ -105,6 +106,49 @@ class PSPNet18Cityscapes(SegmentationNetwork):
 
     def extract(self, images: Tensor) -> Tensor:
         """N_feat: normalised images -> (N, 512, h / 8, w / 8)."""
+        y: Tensor = self.backbone(images)[2]
+        return y
+
+    def refine(self, extracted: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """N_task: pyramid pooling and the head's 3x3 convolution -> (N, 512, h / 8, w / 8)."""
+        y: Tensor = self.head(self.pooling(extracted))
+        return y
+
+    def training_outputs(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Features before the final layer, and the logits of the head on stage 3."""
+        _, x3, x4 = self.backbone(self.normalise(images))
+        return self.refine(x4), [self.auxiliary(x3)]
+
+
+class PSPNet(SegmentationNetwork):
+    """PSPNet50 or PSPNet101 dilated to 1/8, in the form of hszhao's `semseg`, from which AR-Seg's PSPNet18 comes.
+
+    Every 3x3 convolution of stages 3 and 4 is dilated, by 2 and by 4; pooling to 512 channels a grid, a 3x3
+    convolution 4096 -> 512, the classifier; the auxiliary head sits on stage 3.
+
+    Args:
+        num_classes: K.
+        depth: of the ResNet, 50 or 101.
+        stem: "deep", three 3x3 convolutions, is semseg's; "plain", the 7x7 one, is He et al.'s. AR-Seg's Table A4
+            does not say which it ran (neither reproduces its row): 1472.8 and 1416.2 GMAC, PSPNet50 at 1024x2048.
+        width: multiplies every channel count.
+    """
+
+    auxiliary_weights = (0.4,)  # PSPNet, sec. 4
+
+    def __init__(self, *, num_classes: int, depth: int = 50, stem: Stem = "deep", width: float = 1.0) -> None:
+        super().__init__(mean=IMAGENET_MEAN, std=IMAGENET_STD)
+        self.backbone = BottleneckResNet(depth, width=width, stem=stem, strides=(1, 1), dilations=(2, 4))
+        c3, c4 = self.backbone.channels[2:]
+        c256, c512 = scaled(256, width), scaled(512, width)
+        self.pooling = PyramidPooling([ConvBnRelu(c4, c512, 1) for _ in POOL_SIZES])
+        self.head = nn.Sequential(ConvBnRelu(c4 + 4 * c512, c512), nn.Dropout2d(0.1))
+        self.final = nn.Conv2d(c512, num_classes, 1)
+        self.auxiliary = nn.Sequential(ConvBnRelu(c3, c256), nn.Dropout2d(0.1), nn.Conv2d(c256, num_classes, 1))
+        initialise_convolutions(self)
+
+    def extract(self, images: Tensor) -> Tensor:
+        """N_feat: normalised images -> (N, 2048, h / 8, w / 8)."""
         y: Tensor = self.backbone(images)[2]
         return y
 

@@ -9,8 +9,6 @@ from vssbench.ops.resize import resize, scaled_size
 from vssbench.training.loop import Batch, Loss
 from vssbench.training.losses import SegmentationLoss, on_label_grid
 
-AUXILIARY_WEIGHT = {"BiSeNet18": 1.0, "PSPNet18Cityscapes": 0.4}  # released AR-Seg, model by model
-
 
 def segmentation_loss(
     network: SegmentationNetwork, *, scale: float, criterion: SegmentationLoss, label_stride: int = 1
@@ -19,10 +17,9 @@ def segmentation_loss(
 
     Args:
         scale: of the input; the label keeps its size (AR-Seg trains its low-resolution baselines so).
-        criterion: on the main and on the auxiliary logits, the latter with the weight of the released program.
+        criterion: on the main and on the auxiliary logits, the latter with the network's `auxiliary_weights`.
         label_stride: see `losses.on_label_grid`; the auxiliary heads, which only steer, take twice that.
     """
-    weight = AUXILIARY_WEIGHT.get(type(network).__name__, 0.0)
 
     def loss(batch: Batch, step: int) -> Tensor:
         images = batch.images[:, -1]
@@ -30,7 +27,7 @@ def segmentation_loss(
         features, auxiliary = network.training_outputs(small)
         logits = network.classify(features)
         value = criterion(*on_label_grid(logits, batch.label, stride=label_stride, phase=step))
-        for other in auxiliary:
+        for other, weight in zip(auxiliary, network.auxiliary_weights, strict=True):
             thinned = on_label_grid(other, batch.label, stride=2 * label_stride, phase=step)
             value = value + weight * criterion(*thinned)
         return value
