@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from arseg.options import Options
+from vssbench.errors import ShapeError
 from vssbench.ops.local_attention import local_attention
 from vssbench.ops.resize import resize
 from vssbench.ops.warp import warp
@@ -43,6 +45,7 @@ RELEASE = Convention(
     align_corners=True,
     scale_rule="arseg-release",
 )
+CREFF = Options()
 CONVENTIONS = {convention.name: convention for convention in (PAPER, RELEASE)}
 
 
@@ -51,44 +54,71 @@ class CReFF(nn.Module):
 
     Args:
         channels: C of the features.
-        window: side of the attention's neighbourhood, 7 in the paper.
+        options: of these `window`, `warp`, `grouped` and `direct`.
         convention: see `Convention`.
     """
 
-    def __init__(self, channels: int, *, window: int = 7, convention: Convention = PAPER) -> None:
+    def __init__(self, channels: int, *, options: Options = CREFF, convention: Convention = PAPER) -> None:
         super().__init__()
-        self.window = window
+        self.options = options
         self.convention = convention
-        self.query = _depthwise(channels)
-        self.key = _depthwise(channels)
-        self.value = _depthwise(channels)
+        self.query, self.key, self.value = (encoder(channels, grouped=options.grouped) for _ in range(3))
 
-    def forward(self, key_features: Tensor, features: Tensor, flow_px: Tensor) -> Tensor:
+    def forward(self, key_features: Tensor, features: Tensor, flow_px: Tensor | None) -> Tensor:
         """Aggregate the key frame's features into those of a low-resolution frame.
 
         Args:
             key_features: F_I, (N, C, H, W) of the key frame at full resolution.
             features: f_P, (N, C, h, w) of the low-resolution branch.
-            flow_px: M_P, (N, H, W, 2) motion back to the key frame in pixels of the feature grid.
+            flow_px: M_P, (N, H, W, 2) motion back to the key frame in pixels of the feature grid; None where
+                the options have no warp.
 
         Returns: (N, C, H, W), the estimate of the frame's own high-resolution features.
         """
-        warped = warp(key_features, flow_px, grid=self.convention.grid, padding=self.convention.padding)
-        size = (key_features.shape[-2], key_features.shape[-1])
-        upsampled = resize(features, size, align_corners=self.convention.align_corners)
-        attended: Tensor = local_attention(
+        warped = self.aligned(key_features, flow_px)
+        upsampled = upsampled_to(key_features, features, self.convention)
+        attended = self.attend(upsampled, warped)
+        return upsampled + attended if self.options.direct else attended
+
+    def aligned(self, key_features: Tensor, flow_px: Tensor | None) -> Tensor:
+        """The key frame's features where the frame has them (Eq. 1), or where they are."""
+        return warped_back(key_features, flow_px, self.convention) if self.options.warp else key_features
+
+    def attend(self, upsampled: Tensor, warped: Tensor) -> Tensor:
+        """A_P of Eq. 2: local attention of the frame's features to the key frame's."""
+        return local_attention(
             self.query(upsampled),
             self.key(warped),
             self.value(warped),
-            window=self.window,
+            window=self.options.window,
             scale=None if self.convention.scaled_attention else 1.0,
         )
-        return upsampled + attended
 
 
-def _depthwise(channels: int) -> nn.Conv2d:
-    """The encoder Conv_g: 3x3, groups = C, with bias."""
-    convolution = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+def encoder(channels: int, *, grouped: bool = True) -> nn.Conv2d:
+    """The encoder Conv_g: 3x3, groups = C, with bias; ungrouped, a dense one."""
+    convolution = nn.Conv2d(channels, channels, 3, padding=1, groups=channels if grouped else 1)
+    return initialised(convolution)
+
+
+def initialised(convolution: nn.Conv2d) -> nn.Conv2d:
+    """He's initialisation with a = 1, and no bias, as the released program starts (attention.py, init_weight)."""
     nn.init.kaiming_normal_(convolution.weight, a=1)
     nn.init.zeros_(torch.as_tensor(convolution.bias))
     return convolution
+
+
+def warped_back(key_features: Tensor, flow_px: Tensor | None, convention: Convention) -> Tensor:
+    """Eq. 1: what is now at (x, y) was at (x, y) + motion.
+
+    Raises: ShapeError, when there is no motion.
+    """
+    if flow_px is None:
+        raise ShapeError("a fusion that warps needs the motion to the key frame; got none")
+    return warp(key_features, flow_px, grid=convention.grid, padding=convention.padding)
+
+
+def upsampled_to(key_features: Tensor, features: Tensor, convention: Convention) -> Tensor:
+    """The low-resolution features on the grid of the key frame's."""
+    size = (key_features.shape[-2], key_features.shape[-1])
+    return resize(features, size, align_corners=convention.align_corners)

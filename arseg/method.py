@@ -20,27 +20,27 @@ class ARSeg(Method):
     """AR-Seg (Hu et al., CVPR 2023): the I frame is the key frame; motion is traced back to it.
 
     Kinds of step: "key" (the high-resolution network), "non-key" (low-resolution branch, CReFF, final layer).
+    `arseg.options` says what its variants leave out or exchange, and what of the side information they do not read.
 
     Args:
         network: both branches, trained.
         device: of the network.
     """
 
-    needs = frozenset({"motion_to_key"})
-
     def __init__(self, network: ARSegNetwork, *, device: torch.device) -> None:
         self._network = network.to(device).eval()
         self._device = device
-        self._key_features: Tensor | None = None
+        self._key_maps: Tensor | None = None
+        self.needs = frozenset({"motion_to_key"} if network.options.reads_motion else ())
 
     @property
     def condition(self) -> Mapping[str, Any]:  # type: ignore[override]
-        """The options of this member of the family."""
-        return {
-            "scale": self._network.scale,
-            "window": self._network.creff.window,
-            "convention": self._network.convention.name,
-        }
+        """The options of this member of the family: those that it has, and those that a variant changes."""
+        options = self._network.options
+        own = {"scale": self._network.scale} if options.has_branch else {}
+        if options.fusion == "local":
+            own["window"] = options.window
+        return {**own, "convention": self._network.convention.name, **options.changed()}
 
     def modules(self) -> Sequence[Any]:
         """Both branches and CReFF."""
@@ -48,7 +48,7 @@ class ARSeg(Method):
 
     def reset(self) -> None:
         """Forget the key frame."""
-        self._key_features = None
+        self._key_maps = None
 
     @torch.inference_mode()
     def step(self, frame: CompressedFrame) -> Step:
@@ -58,29 +58,37 @@ class ARSeg(Method):
         """
         images = to_tensor(frame.rgb, device=self._device)
         if frame.frame_type == "I":
-            features = self._key_features = self._network.high.features(images)
+            self._key_maps = self._network.key_maps(images)
+            logits = self._network.key_logits(self._key_maps)
         else:
-            features = self._fused_features(frame, images)
-        logits = self._network.high.classify(features)
+            features = self._network.finish(self._fused(frame, images))
+            logits = self._network.classify(features)
         height, width = frame.rgb.shape[:2]
         logits = resize(logits, (height, width), align_corners=self._network.convention.align_corners)
         labels = labels_from_logits(logits, size=(height, width))
         return Step(labels=labels, kind="key" if frame.frame_type == "I" else "non-key")
 
-    def _fused_features(self, frame: CompressedFrame, images: Tensor) -> Tensor:
-        if self._key_features is None or frame.motion_to_key is None:
-            what = "an I frame before it" if self._key_features is None else "vectors traced to the key frame"
-            raise BitstreamError(
-                f"AR-Seg needs {what} at frame {frame.index} ({frame.frame_type}); start at an I frame and "
-                "decode with motion_to_key"
-            )
-        size = (self._key_features.shape[-2], self._key_features.shape[-1])
-        flow = flow_for_grid(
+    def _fused(self, frame: CompressedFrame, images: Tensor) -> Tensor:
+        if self._key_maps is None:
+            raise _unusable(frame, "an I frame before it")
+        flow = self._flow(frame, self._key_maps) if self._network.options.reads_motion else None
+        fused: Tensor = self._network.creff(self._key_maps, self._network.low_maps(images), flow)
+        return fused
+
+    def _flow(self, frame: CompressedFrame, key_maps: Tensor) -> Tensor:
+        if frame.motion_to_key is None:
+            raise _unusable(frame, "vectors traced to the key frame")
+        return flow_for_grid(
             frame.motion_to_key,
-            size,
+            (key_maps.shape[-2], key_maps.shape[-1]),
             device=self._device,
             scale_rule=self._network.convention.scale_rule,
             align_corners=self._network.convention.align_corners,
         )
-        fused: Tensor = self._network.creff(self._key_features, self._network.low_features(images), flow)
-        return fused
+
+
+def _unusable(frame: CompressedFrame, what: str) -> BitstreamError:
+    return BitstreamError(
+        f"AR-Seg needs {what} at frame {frame.index} ({frame.frame_type}); start at an I frame and "
+        "decode with motion_to_key"
+    )

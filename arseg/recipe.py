@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from arseg.creff import CONVENTIONS
+from arseg.options import Options
 from vssbench.codec.encode import EncodeSettings
 from vssbench.errors import UsageError
 from vssbench.networks.zoo import NETWORKS
@@ -34,6 +35,7 @@ class Recipe:
         arseg: schedule of the AR-Seg branches, from the weights of constant@1.0.
         unfused_steps: of AR-Seg, see `arseg.feature_similarity.fst_loss`.
         convention: of AR-Seg, "paper" or "release".
+        options: of AR-Seg; a member of the name `arseg:VARIANT@SCALE` changes these as `arseg.options.VARIANTS` says.
         encoding: of the streams that the pairs' vectors come from; None bitrate: see `clips.default_bitrate_kbps`;
             the frame rate is the videos'.
 
@@ -52,6 +54,7 @@ class Recipe:
     arseg: Schedule
     unfused_steps: int = 0
     convention: str = "paper"
+    options: Options = field(default_factory=Options)
     encoding: EncodeSettings = field(default_factory=lambda: EncodeSettings(codec="hevc"))
 
     def __post_init__(self) -> None:
@@ -76,7 +79,7 @@ def read_recipe(path: Path) -> Recipe:
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the recipe {path}: {error}") from error
     stages = ("base", "constant", "arseg")
-    parts = {name: table.pop(name, {}) for name in ("schedule", "augmentation", *stages, "encoding")}
+    parts = {name: table.pop(name, {}) for name in ("schedule", "augmentation", *stages, "encoding", "options")}
     for name, part in parts.items():
         if not isinstance(part, dict):
             raise UsageError(f"{path}: {name} must be a table, [{name}], got {part!r}")
@@ -87,6 +90,7 @@ def read_recipe(path: Path) -> Recipe:
         keys = {**parts["schedule"], **parts[stage], "augmentation": augmentation}
         table[stage] = _record(Schedule, keys, path, stage)
     table["encoding"] = _record(EncodeSettings, {"codec": "hevc", **parts["encoding"]}, path, "encoding")
+    table["options"] = _record(Options, parts["options"], path, "options")
     recipe: Recipe = _record(Recipe, table, path, "the top level")
     return recipe
 
@@ -119,6 +123,8 @@ def _fits(value: object, hint: Any) -> bool:
         items = get_args(hint)
         items = items[:1] * len(value) if items[-1] is Ellipsis else items
         return len(value) == len(items) and all(map(_fits, value, items))
+    if get_origin(hint) is Literal:  # which of the names it is, the record itself checks
+        return isinstance(value, str)
     if isinstance(value, bool):
         return hint is bool
     return isinstance(value, (int, float) if hint is float else hint)

@@ -8,7 +8,8 @@ import torch
 
 from arseg.creff import CONVENTIONS
 from arseg.model import ARSegNetwork
-from vssbench.errors import WeightsError
+from arseg.options import Options
+from vssbench.errors import UsageError, WeightsError
 from vssbench.networks.weights import load_into, load_network, read_weights, tensors_sha256
 
 
@@ -34,8 +35,11 @@ def load_branch(
     if header.final_sha256 != tensors_sha256(high.final.state_dict()):
         raise WeightsError(f"{path} was not trained beside {high_path} (another final layer); train it again")
     name = convention or str(header.recipe.get("convention", "paper"))
-    network = ARSegNetwork(high, scale=header.scale, convention=CONVENTIONS[name])
-    shared = ("high.", "low.final.")
-    beside = {k: v for k, v in network.state_dict().items() if k.startswith(shared)}
+    try:
+        options = Options(**header.recipe.get("options", {}))
+    except (TypeError, UsageError) as error:
+        raise WeightsError(f"{path} was trained with options of another version: {error}; train it again") from error
+    network = ARSegNetwork(high, scale=header.scale, options=options, convention=CONVENTIONS[name])
+    beside = {k: v for k, v in network.state_dict().items() if k.startswith(network.shared_prefixes)}
     load_into(network, {**tensors, **beside}, path)
     return network.to(device).eval()

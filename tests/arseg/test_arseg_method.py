@@ -58,7 +58,7 @@ def test_labels_are_those_of_the_parts_put_together_by_hand(size, convention):
     key, other = frame("I", size=size), frame("P", size=size, flow=(5.0, -3.0), index=4, seed=1)
     with torch.no_grad():
         key_features = network.high.features(to_tensor(key.rgb, device=CPU))
-        low = network.low_features(to_tensor(other.rgb, device=CPU))
+        low = network.low_maps(to_tensor(other.rgb, device=CPU))
         grid = tuple(key_features.shape[-2:])
         flow = flow_for_grid(
             other.motion_to_key,

@@ -52,7 +52,7 @@ def test_the_low_branch_sees_the_frame_shrunk(size, convention):
     images = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     small = resize(images, (int(size[0] * 0.7), int(size[1] * 0.7)), align_corners=convention.align_corners)
     with torch.no_grad():
-        assert torch.equal(network.low_features(images), network.low.features(small))
+        assert torch.equal(network.low_maps(images), network.low.features(small))
 
 
 def test_parameters_are_two_networks_less_one_final_layer_plus_creff():

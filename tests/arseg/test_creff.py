@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from arseg.creff import CONVENTIONS, PAPER, RELEASE, CReFF
+from arseg.options import Options
 from vssbench.errors import ShapeError
 from vssbench.ops.resize import resize
 
@@ -19,7 +20,7 @@ def random(*shape, seed=0, dtype=torch.float64):
 
 def random_creff(*, window=7, convention=PAPER, dtype=torch.float64, seed=5):
     torch.manual_seed(seed)
-    creff = CReFF(CHANNELS, window=window, convention=convention)
+    creff = CReFF(CHANNELS, options=Options(window=window), convention=convention)
     for convolution in (creff.query, creff.key, creff.value):
         torch.nn.init.normal_(convolution.bias)
     return creff.to(dtype)
@@ -94,7 +95,7 @@ def slow_creff(creff, key_features, features, flow, *, release):
     upsampled = slow_upsample(features, corners=release)
     query = slow_depthwise(upsampled, creff.query)
     key, value = slow_depthwise(warped, creff.key), slow_depthwise(warped, creff.value)
-    scale, half = 1 if release else 1 / math.sqrt(CHANNELS), creff.window // 2
+    scale, half = 1 if release else 1 / math.sqrt(CHANNELS), creff.options.window // 2
     out = upsampled.copy()
     for y in range(HEIGHT):
         for x in range(WIDTH):
@@ -208,7 +209,7 @@ def test_it_has_three_depthwise_convolutions_with_bias_and_nothing_else():
         for name, shape in (("weight", (64, 1, 3, 3)), ("bias", (64,)))
     }
     assert all((convolution.bias == 0).all() for convolution in (creff.query, creff.key, creff.value))
-    assert creff.window == 7
+    assert creff.options.window == 7
     # He initialisation, a = 1, fan 9: variance 1 / 9
     assert creff.query.weight.std().item() == pytest.approx(1 / 3, rel=0.1)
 

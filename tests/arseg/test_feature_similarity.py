@@ -67,7 +67,7 @@ def test_unfused_steps_only_upsample_the_branch():
     loss = fst_loss(network, criterion=cross_entropy, unfused_steps=2)
     with torch.no_grad():
         target = network.high.features(batch.images[:, 1])
-        upsampled = resize(network.low_features(batch.images[:, 1]), (8, 12))
+        upsampled = resize(network.low_maps(batch.images[:, 1]), (8, 12))
         expected = cross_entropy(resize(network.high.final(upsampled), (64, 96)), batch.label)
         expected = expected + ((upsampled - target) ** 2).mean()
         for step in (0, 1):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from arseg.options import UNTRAINED, VARIANTS, Options
 from arseg.recipe import read_recipe
 from arseg.train import parse_member
 from vssbench.codec.encode import EncodeSettings
@@ -55,6 +56,17 @@ def test_the_encoding_is_as_told(tmp_path):
     assert recipe.encoding == EncodeSettings(codec="mpeg4", gop_length=5, bitrate_kbps=300)
 
 
+def test_the_options_of_ar_seg_are_as_told_and_its_own_where_not(tmp_path):
+    assert read(tmp_path, LEAST).options == Options()
+    text = LEAST + '[options]\nwindow = 5\nlocation = "task"\nshared_final = false\n'
+    assert read(tmp_path, text).options == Options(window=5, location="task", shared_final=False)
+
+
+def test_the_ablation_recipe_has_every_row_of_table_3_that_is_trained():
+    members = read_recipe(RECIPES / "street_ablation.toml").members
+    assert {parse_member(member).variant for member in members} == {"", *VARIANTS} - UNTRAINED
+
+
 def test_a_missing_recipe_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"cannot read the recipe .*none\.toml"):
         read_recipe(tmp_path / "none.toml")
@@ -101,6 +113,11 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path, data):
         ("base = 3\n" + LEAST, r"base must be a table, \[base\], got 3"),
         ("encoding = []\n" + LEAST, "encoding must be a table"),
         (LEAST + '[encoding]\ncodec = "x265"\n', "encoding: unknown codec 'x265'; did you mean 'hevc'"),
+        (LEAST + '[options]\nfusion = "flow"\n', "options: fusion must be one of none, .*got 'flow'"),
+        (LEAST + "[options]\nfusion = 3\n", "fusion in options must be of the type .*got 3"),
+        (LEAST + "[options]\nwindow = 6\n", "options: window must be odd"),
+        (LEAST + "[options]\nwarp = 0\n", "warp in options must be of the type bool"),
+        (LEAST + "[options]\nheads = 2\n", "unknown heads in options; it takes .*window"),
         (LEAST + "[encoding]\nfps = 30\n", "the frame rate is the videos'"),
     ],
 )

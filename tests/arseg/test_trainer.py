@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_arseg import CPU
+from tiny_arseg import CPU, frame
 
 from arseg.creff import PAPER, RELEASE
 from arseg.method import ARSeg
+from arseg.options import UNTRAINED, VARIANTS, Options, options_of
 from arseg.recipe import Recipe
-from arseg.train import BASE, HIGH, START_OF, Trainer, parse_member
+from arseg.train import BASE, HIGH, START_OF, Trainer, parse_member, trainable_layout
 from arseg.weights import load_branch
 from baselines.constant_resolution import ConstantResolution
 from vssbench.codec.cache import EncodeCache
@@ -20,11 +21,13 @@ from vssbench.datasets.clips import SideInformation, cuts, encoded, frames_of
 from vssbench.datasets.street import Street
 from vssbench.errors import UsageError, WeightsError
 from vssbench.networks.weights import WeightsHeader, load_network, read_weights, save_weights, tensors_sha256
+from vssbench.networks.zoo import build_network
 from vssbench.training.augment import Augmentation
 from vssbench.training.loop import Schedule
 
 MEMBERS = (BASE, HIGH, "constant@0.5", "arseg@0.5")
 CLASSES = 11
+SHIPPED = Path(__file__).resolve().parents[2] / "vssbench" / "weights" / "street"
 
 
 def schedule(steps, **options):
@@ -52,13 +55,13 @@ def videos():
     return Street(size=(64, 96), num_videos={"train": 2}, frames_per_video=13).videos("train")
 
 
-def trainer(folder, videos, *, made=None, progress=None):
+def trainer(folder, videos, *, made=None, progress=None, streams=None):
     return Trainer(
         made or recipe(),
         videos,
         num_classes=CLASSES,
         weights=folder,
-        cache=EncodeCache(folder / "streams"),
+        cache=EncodeCache((streams or folder) / "streams"),
         device=CPU,
         progress=progress,
     )
@@ -92,7 +95,7 @@ def test_the_files_say_how_they_were_made(trained):
     for member in MEMBERS:
         _, header = read_weights(folder / f"{member}.safetensors")
         assert (header.network, header.num_classes, header.width) == ("bisenet18", CLASSES, 0.0625)
-        assert header.scale == parse_member(member)[1]
+        assert header.scale == parse_member(member).scale
         assert header.recipe["member"] == member
         family = "arseg" if member.startswith("arseg") else "base"
         assert header.recipe[family]["augmentation"]["crop"] == [48, 64]
@@ -122,9 +125,9 @@ def test_the_trained_methods_run_on_a_stream(trained, videos, tmp_path):
     methods = ARSeg(branch(folder), device=CPU), ConstantResolution(network=network, scale=header.scale, device=CPU)
     cut = cuts([12], num_frames=13, gop_length=4)[0]
     path = encoded(videos[0], cut, EncodeSettings(codec="h264", gop_length=4), EncodeCache(tmp_path))
-    for frame in frames_of(path, SideInformation.for_needs(methods[0].needs)):
+    for one in frames_of(path, SideInformation.for_needs(methods[0].needs)):
         for method in methods:
-            step = method.step(frame)
+            step = method.step(one)
             assert step.labels.shape == (64, 96)
             assert step.labels.max() < CLASSES
 
@@ -154,7 +157,7 @@ def silent(*_):
 @pytest.mark.parametrize("member", MEMBERS)
 def test_an_interrupted_training_ends_in_the_same_weights(trained, videos, tmp_path, member):
     folder, _ = trained
-    start = START_OF[parse_member(member)[0]]
+    start = START_OF[parse_member(member).family]
     if start:
         (tmp_path / f"{start}.safetensors").write_bytes((folder / f"{start}.safetensors").read_bytes())
 
@@ -197,20 +200,160 @@ def test_with_their_starting_weights_there_members_may_come_in_any_order(trained
 
 
 @pytest.mark.parametrize(
-    "member", ["taplab@0.5", "constant", "arseg@", "arseg@0", "arseg@1.1", "arseg@-0.5", "arseg@half", "arseg@nan", ""]
+    "member",
+    [
+        "arseg:@0.5",
+        "arseg:window-5@0.5",
+        "arseg:paper@0.5",
+        "arseg:window-3",
+        "constant:window-3@0.5",
+        "taplab@0.5",
+        "constant",
+        "arseg@",
+        "arseg@0",
+        "arseg@1.1",
+        "arseg@-0.5",
+        "arseg@half",
+        "arseg@nan",
+        "",
+    ],
 )
 def test_what_cannot_be_trained_is_refused(member, videos, tmp_path):
-    with pytest.raises(UsageError, match="weights are called base, constant@SCALE or arseg@SCALE"):
+    with pytest.raises(UsageError, match="weights are called base, constant@SCALE, arseg@SCALE or arseg:VARIANT@SCALE"):
         trainer(tmp_path, videos).check([BASE, member])
     with pytest.raises(UsageError, match="cannot train"):
         trainer(tmp_path, videos).train(member)
 
 
-@pytest.mark.parametrize(("member", "name"), [("constant@1", "constant@1.0"), ("arseg@.50", "arseg@0.5")])
+@pytest.mark.parametrize(
+    ("member", "name"), [("constant@1", "constant@1.0"), ("arseg@.50", "arseg@0.5"), ("arseg:kl@.5", "arseg:kl@0.5")]
+)
 def test_a_scale_has_one_spelling_so_that_a_run_finds_it(member, name):
     with pytest.raises(UsageError, match=f"call it {name}"):
         parse_member(member)
-    assert parse_member(name) == (name.partition("@")[0], float(member.partition("@")[2]))
+    parsed = parse_member(name)
+    assert (parsed.family, parsed.scale) == (name.partition("@")[0].partition(":")[0], float(member.partition("@")[2]))
+
+
+def copied(folder, target, *members):
+    for member in members:
+        (target / f"{member}.safetensors").write_bytes((folder / f"{member}.safetensors").read_bytes())
+
+
+def variant_branch(folder, variant):
+    path = folder / f"arseg:{variant}@0.5.safetensors"
+    return load_branch(path, folder / f"{HIGH}.safetensors", num_classes=CLASSES, device=CPU)
+
+
+TRAINED = [f"arseg:{variant}@0.5" for variant in VARIANTS if variant not in UNTRAINED]
+
+
+@pytest.fixture(scope="module")
+def variants(tmp_path_factory, trained, videos):
+    """The weights of every variant after one step; those fused earlier need a network of one map, PSPNet18."""
+    plain, cut = (tmp_path_factory.mktemp(name) for name in ("bisenet", "pspnet"))
+    copied(trained[0], plain, HIGH)
+    folders = {member: cut if "before" in member else plain for member in TRAINED}
+    for folder, network, first in ((plain, "bisenet18", []), (cut, "pspnet18-camvid", [BASE, HIGH])):
+        every = [*first, *(member for member in TRAINED if folders[member] == folder)]
+        whole = trainer(folder, videos, made=recipe(network=network, arseg=schedule(1)), streams=trained[0])
+        whole.check(every)
+        for member in every:
+            assert whole.train(member) == folder / f"{member}.safetensors"
+            assert whole.train(member) == whole.path(member)  # finished: neither trained again nor refused
+    return folders
+
+
+@pytest.mark.parametrize("member", TRAINED)
+def test_a_variant_is_trained_stored_and_loaded_by_its_name(variants, member):
+    folder, variant = variants[member], parse_member(member).variant
+    tensors, header = read_weights(folder / f"{member}.safetensors")
+    assert header.recipe["member"] == member
+    assert Options(**header.recipe["options"]) == options_of(variant)
+    assert header.scale == 0.5
+    loaded = variant_branch(folder, variant)
+    assert loaded.options == options_of(variant)
+    came = loaded.branch_tensors()
+    assert {k for k in came if "auxiliary" not in k} == tensors.keys()
+    assert all(torch.equal(came[k], v.to(came[k].dtype)) for k, v in tensors.items())
+    own_final = not torch.equal(loaded.low.final.bias, loaded.high.final.bias)
+    assert own_final == (not options_of(variant).shared_final)  # it was trained
+    method = ARSeg(loaded, device=CPU)
+    assert method.condition.items() >= VARIANTS[variant].items()
+    assert [method.step(one).kind for one in (frame("I"), frame("P", index=1))] == ["key", "non-key"]
+
+
+def test_ar_seg_itself_says_nothing_of_options_so_that_older_weights_are_the_same(trained):
+    _, header = read_weights(trained[0] / "arseg@0.5.safetensors")
+    assert "options" not in header.recipe
+    assert branch(trained[0]).options == Options()
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("arseg@*.safetensors")), ids=lambda path: path.stem)
+def test_the_shipped_weights_are_ar_seg_itself(path):
+    loaded = load_branch(path, SHIPPED / f"{HIGH}.safetensors", num_classes=CLASSES, device=CPU)
+    assert loaded.options == Options()
+    point = float(path.stem.partition("@")[2])
+    assert ARSeg(loaded, device=CPU).condition == {"scale": point, "window": 7, "convention": "paper"}
+
+
+def test_options_of_a_recipe_hold_for_ar_seg_and_its_variants(trained, videos, tmp_path):
+    copied(trained[0], tmp_path, HIGH)
+    made = recipe(arseg=schedule(1), options=Options(window=5, feature_loss="none"))
+    told = trainer(tmp_path, videos, made=made, streams=trained[0])
+    for member in ("arseg@0.5", "arseg:no-direct@0.5"):
+        told.train(member)
+    assert branch(tmp_path).options == made.options
+    assert variant_branch(tmp_path, "no-direct").options == Options(window=5, feature_loss="none", direct=False)
+    with pytest.raises(WeightsError, match="made by another recipe"):
+        trainer(tmp_path, videos, made=recipe(arseg=schedule(1))).train("arseg@0.5")
+    _, constant = read_weights(tmp_path / f"{HIGH}.safetensors")
+    assert "options" not in constant.recipe
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "expected"),
+    [  # the input channels of a shortcut of stride 2: 64 of PSPNet18, 64 to 256 of BiSeNet18, times the width
+        ("pspnet18-camvid", 1.0, torch.channels_last),
+        ("pspnet18-camvid", 0.25, torch.channels_last),
+        ("pspnet18-camvid", 0.125, torch.contiguous_format),
+        ("bisenet18", 0.25, torch.channels_last),
+        ("bisenet18", 0.0625, torch.contiguous_format),
+    ],
+)
+def test_narrow_shortcuts_are_not_trained_channels_last_which_would_overrun_memory_on_a_cpu(name, width, expected):
+    with torch.device("meta"):
+        network = build_network(name, num_classes=3, width=width)
+    assert trainable_layout(network, CPU) == expected
+    assert trainable_layout(network, torch.device("cuda")) == torch.channels_last
+
+
+def test_what_needs_no_training_says_so(videos, tmp_path):
+    for call in (lambda t: t.check([BASE, "arseg:warp-only@0.5"]), lambda t: t.train("arseg:warp-only")):
+        with pytest.raises(UsageError, match=rf"needs no training: it runs the weights of {HIGH} alone"):
+            call(trainer(tmp_path, videos))
+
+
+@pytest.mark.parametrize(
+    ("options", "member", "message"),
+    [
+        ({}, "arseg:before-task@0.5", "BiSeNet18 cannot be cut at 'task'"),
+        ({"window": 5}, "arseg:global@0.5", "fusion 'global' has no window"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_the_first_step(videos, tmp_path, options, member, message):
+    with pytest.raises(UsageError, match=message):
+        trainer(tmp_path, videos, made=recipe(options=Options(**options))).check([BASE, HIGH, member])
+
+
+def test_options_of_another_version_are_refused(trained, tmp_path):
+    folder, _ = trained
+    _, header = read_weights(folder / "arseg@0.5.safetensors")
+    for options in ({"heads": 2}, {"fusion": "flow"}):
+        made = {**header.recipe, "options": options}
+        path = rewritten(folder / "arseg@0.5.safetensors", tmp_path / "a.safetensors", recipe=made)
+        with pytest.raises(WeightsError, match="options of another version"):
+            load(path, folder / f"{HIGH}.safetensors")
 
 
 @pytest.mark.parametrize("convention", [None, "paper", "release"])

@@ -1,10 +1,13 @@
 """A tiny AR-Seg network and frames to feed it, for the tests of arseg."""
 
+import dataclasses
+
 import numpy as np
 import torch
 
 from arseg.creff import PAPER
 from arseg.model import ARSegNetwork
+from arseg.options import options_of
 from vssbench.networks.zoo import build_network
 from vssbench.records import CompressedFrame, MotionField
 from vssbench.training.loop import Batch
@@ -31,13 +34,15 @@ def balance(network, key_features, features):
         network.high.final.bias.copy_(-weight @ features.mean((0, 2, 3)))
 
 
-def arseg_network(*, scale=0.5, window=7, convention=PAPER, name="bisenet18", seed=0):
-    return ARSegNetwork(image_network(name, seed=seed), scale=scale, window=window, convention=convention).eval()
+def arseg_network(*, scale=0.5, variant="", convention=PAPER, name="bisenet18", seed=0, **options):
+    chosen = dataclasses.replace(options_of(variant), **options)
+    return ARSegNetwork(image_network(name, seed=seed), scale=scale, options=chosen, convention=convention).eval()
 
 
-def on_meta(name, *, num_classes, scale, **options):
+def on_meta(name, *, num_classes, scale, variant=""):
     with torch.device("meta"):
-        return ARSegNetwork(build_network(name, num_classes=num_classes), scale=scale, **options).eval()
+        network = build_network(name, num_classes=num_classes)
+        return ARSegNetwork(network, scale=scale, options=options_of(variant)).eval()
 
 
 def motion_field(size, flow=(0.0, 0.0), *, frames_back=1):
