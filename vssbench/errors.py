@@ -50,5 +50,33 @@ class StoreError(VssBenchError):
     exit_code = 2
 
 
-class NoOverlapError(VssBenchError):
-    """A Bjontegaard difference that cannot be computed; the subclasses say why."""
+class BdError(VssBenchError):
+    """A Bjontegaard difference that cannot be computed, or not be trusted; the subclasses say why."""
+
+
+class NotFiniteError(BdError):
+    """A cost or an accuracy that is NaN or infinite."""
+
+
+class NonPositiveCostError(BdError):
+    """A cost of 0 or below, which has no logarithm."""
+
+
+class TooFewPointsError(BdError):
+    """Fewer distinct points than a curve needs."""
+
+
+class RepeatedPointError(BdError):
+    """Points at one place, of which a curve that meets every point can meet but one."""
+
+
+class NoOverlapError(BdError):
+    """Curves that share no range, or a point outside the range of a curve."""
+
+
+class LowOverlapError(NoOverlapError):
+    """Curves that share too small a part of their ranges."""
+
+
+class NonMonotoneError(BdError):
+    """A curve along which more cost does not bring more accuracy."""

@@ -2,15 +2,19 @@ import bjontegaard
 import numpy as np
 import pytest
 
-from vssbench.errors import NoOverlapError, ShapeError
-from vssbench.metrics.bd import (
-    DisjointRangesError,
-    InvalidPointError,
+from vssbench.errors import (
+    BdError,
+    LowOverlapError,
     NonMonotoneError,
+    NonPositiveCostError,
+    NoOverlapError,
+    NotFiniteError,
+    RepeatedPointError,
+    ShapeError,
     TooFewPointsError,
-    bd_accuracy,
-    bd_cost,
+    UsageError,
 )
+from vssbench.metrics.bd import bd_accuracy, bd_cost, compare
 
 COST = np.array([40.0, 77.0, 151.0, 309.0])
 ACCURACY = np.array([62.0, 66.9, 69.0, 69.9])
@@ -117,13 +121,22 @@ def test_accuracy_as_a_share_gives_the_same_cost_and_a_hundredth_of_the_accuracy
 
 
 @BOTH
-@pytest.mark.parametrize(("position", "value"), [(0, 0.0), (0, -1.0), (0, np.nan), (1, np.nan), (0, np.inf)])
+@pytest.mark.parametrize(
+    ("position", "value", "error"),
+    [
+        (0, 0.0, NonPositiveCostError),
+        (0, -1.0, NonPositiveCostError),
+        (0, np.nan, NotFiniteError),
+        (1, np.nan, NotFiniteError),
+        (0, np.inf, NotFiniteError),
+    ],
+)
 @pytest.mark.parametrize("which", ["anchor", "method"])
-def test_a_point_on_no_curve_is_refused_and_named(difference, position, value, which):
+def test_a_point_on_no_curve_is_refused_by_type_and_named(difference, position, value, error, which):
     bad = [COST.copy(), ACCURACY.copy()]
     bad[position][2] = value
     good = (COST, ACCURACY)
-    with pytest.raises(InvalidPointError, match=f"point 2 of the {which}"):
+    with pytest.raises(error, match=f"point 2 of the {which}"):
         difference(*(bad if which == "anchor" else good), *(bad if which == "method" else good))
 
 
@@ -142,24 +155,24 @@ def test_points_that_coincide_do_not_make_four():
 
 
 def test_curves_that_share_no_accuracy_are_refused_with_their_ranges():
-    with pytest.raises(DisjointRangesError, match=r"share 0\.0 %.*accuracies \(anchor 62\.\.69\.9, method 72\.\.79\.9"):
+    with pytest.raises(NoOverlapError, match=r"share 0\.0 %.*accuracies \(anchor 62\.\.69\.9, method 72\.\.79\.9"):
         bd_cost(COST, ACCURACY, COST, ACCURACY + 10)
 
 
 def test_curves_that_share_no_cost_are_refused():
-    with pytest.raises(DisjointRangesError, match=r"costs \(anchor 40\.\.309, method 400\.\.3090\)"):
+    with pytest.raises(NoOverlapError, match=r"costs \(anchor 40\.\.309, method 400\.\.3090\)"):
         bd_accuracy(COST, ACCURACY, COST * 10, ACCURACY)
 
 
 def test_curves_that_touch_in_a_point_are_refused_whatever_the_minimum():
-    with pytest.raises(DisjointRangesError):
+    with pytest.raises(NoOverlapError):
         bd_cost(COST, ACCURACY, COST, ACCURACY + 7.9, minimum_overlap=0)
 
 
 def test_an_overlap_below_the_minimum_is_refused_and_the_minimum_can_be_lowered():
     # ranges 0..3 and 2.7..5.7: 0.3 of 5.7 is 5.3 %
     y = np.array([0.0, 1.0, 2.0, 3.0])
-    with pytest.raises(DisjointRangesError, match=r"share 5\.3 %.*at least 10\.0 %"):
+    with pytest.raises(LowOverlapError, match=r"share 5\.3 %.*at least 10\.0 %"):
         bd_cost(np.exp(y), y, np.exp(y), y + 2.7)
     result = bd_cost(np.exp(y), y, np.exp(y), y + 2.7, minimum_overlap=0.05)
     assert result.overlap == pytest.approx(0.3 / 5.7)
@@ -169,7 +182,7 @@ def test_a_zigzag_that_gives_the_bjontegaard_package_nonsense_is_refused():
     accuracy = np.array([62.0, 69.0, 68.9, 69.9])  # the inversion sends the exact cubic far off
     nonsense = bjontegaard.bd_rate(COST, ACCURACY, COST, accuracy, method="cubic", min_overlap=0)
     assert abs(nonsense) > 1000
-    with pytest.raises(NonMonotoneError, match=r"fit of the method.*falls back"):
+    with pytest.raises(NonMonotoneError, match=r"curve of the method.*falls back"):
         bd_cost(COST, ACCURACY, COST, accuracy)
 
 
@@ -224,6 +237,70 @@ def test_lists_of_different_lengths_are_refused():
         bd_cost(COST, ACCURACY[:3], COST, ACCURACY)
 
 
-def test_every_refusal_is_a_no_overlap_error():
-    for error in (InvalidPointError, TooFewPointsError, DisjointRangesError, NonMonotoneError):
-        assert issubclass(error, NoOverlapError)
+def test_every_refusal_is_a_bd_error_and_a_low_overlap_one_of_no_overlap():
+    errors = [NotFiniteError, NonPositiveCostError, TooFewPointsError, RepeatedPointError, NonMonotoneError]
+    assert all(issubclass(error, BdError) for error in [*errors, NoOverlapError])
+    assert issubclass(LowOverlapError, NoOverlapError)
+
+
+# ---- other curves through the same points ----
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", ["pchip", "akima"])
+def test_pchip_and_akima_equal_the_bjontegaard_package(seed, name):
+    anchor, method = curve(seed), curve(seed + 100)
+    expected = bjontegaard.bd_rate(*anchor, *method, method=name, min_overlap=0) / 100
+    result = bd_cost(*anchor, *method, interpolation=name)
+    assert result.value == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert result.interpolation == name
+    assert result.fit_error == pytest.approx((0, 0), abs=1e-12)  # through every point
+    expected = bjontegaard.bd_psnr(*anchor, *method, method=name, min_overlap=0)
+    assert bd_accuracy(*anchor, *method, interpolation=name).value == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["cubic", "pchip", "akima"])
+def test_every_curve_finds_half_the_cost_and_the_order_of_points_does_not_matter(name):
+    order = [2, 0, 3, 1]
+    result = bd_cost(COST, ACCURACY, COST[order] / 2, ACCURACY[order], interpolation=name)
+    assert result.value == pytest.approx(-0.5, abs=1e-12)
+    assert bd_accuracy(COST, ACCURACY, COST[order], ACCURACY[order] + 2, interpolation=name).value == pytest.approx(2)
+
+
+def test_pchip_stays_between_zigzag_points_and_is_not_refused_for_its_fall():
+    accuracy = np.array([62.0, 69.0, 68.9, 69.9])
+    result = bd_cost(COST, ACCURACY, COST, accuracy, interpolation="pchip")
+    # between 62 and 69.9 the anchor costs 40..309 and so does the method: the ratio lies within 309 / 40
+    assert -1 + 40 / 309 < result.value < 309 / 40 - 1
+    assert result.fall[0] == 0
+    # sorted by accuracy the costs are 40, 151, 77, 309: down log(151/77), up log(151/40) + log(309/77)
+    assert result.fall[1] == pytest.approx(np.log(151 / 77) / (np.log(151 / 40) + np.log(309 / 77)), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["pchip", "akima"])
+def test_two_points_of_one_accuracy_are_refused_where_a_curve_meets_every_point(name):
+    cost, accuracy = [40, 77, 80, 151, 309], [62, 66.9, 66.9, 69, 69.9]
+    assert bd_cost(COST, ACCURACY, cost, accuracy).num_points == (4, 5)
+    with pytest.raises(RepeatedPointError, match=f"2 points of the method share one of the accuracies, and {name}"):
+        bd_cost(COST, ACCURACY, cost, accuracy, interpolation=name)
+
+
+def test_an_unknown_interpolation_is_refused_with_those_there_are():
+    with pytest.raises(UsageError, match="'spline'; choose one of cubic, pchip, akima"):
+        bd_cost(COST, ACCURACY, COST, ACCURACY, interpolation="spline")
+
+
+def test_a_comparison_holds_all_three_and_their_spread():
+    anchor, method = curve(3), curve(104)
+    found = compare(bd_cost, *anchor, *method)
+    values = [bd_cost(*anchor, *method, interpolation=name).value for name in ("cubic", "pchip", "akima")]
+    assert [result.value for result in found.results.values()] == values
+    assert found.spread == max(values) - min(values) > 0
+    assert not found.refusals
+
+
+def test_a_comparison_keeps_refusals_and_has_no_spread_then():
+    found = compare(bd_cost, COST, ACCURACY, COST, [62.0, 69.0, 68.9, 69.9])
+    assert isinstance(found.refusals["cubic"], NonMonotoneError)
+    assert set(found.results) == {"pchip", "akima"}
+    assert np.isnan(found.spread)

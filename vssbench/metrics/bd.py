@@ -2,21 +2,25 @@
 
 BD-FLOPs (`bd_cost`) is the mean relative difference in cost at equal accuracy, BD-mIoU (`bd_accuracy`) the
 mean difference in accuracy at equal cost, of a method against an anchor. A curve is one cubic polynomial,
-fitted by least squares to all its points, in the logarithm of the cost.
+fitted by least squares to all its points, in the logarithm of the cost; `compare` sets curves that go through
+every point (PCHIP, Akima) beside it, as on few points the three can differ by more than the methods do.
 
 Where the number cannot be trusted it is refused, with an error that says why; it is never NaN, 0 or a
-warning:
+warning (all below `errors.BdError`):
 
-- `InvalidPointError`: a NaN or infinite number, or a cost that is not above 0;
-- `TooFewPointsError`: a cubic needs four points that differ in the variable it is a function of;
-- `DisjointRangesError`: the curves share no range, or too small a share of it (`minimum_overlap`);
-- `NonMonotoneError`: a fit falls back by more than `maximum_fall` of its rise within the shared range, so one
+- `NotFiniteError`, `NonPositiveCostError`: a NaN or infinite number; a cost that is not above 0;
+- `TooFewPointsError`: four points that differ in the variable that is held equal are needed;
+- `RepeatedPointError`: PCHIP and Akima cannot meet two points at one place;
+- `NoOverlapError`, and below it `LowOverlapError`: the curves share no range, or too small a share of it
+  (`minimum_overlap`; 2.6 % have given +464 %);
+- `NonMonotoneError`: a cubic falls back by more than `maximum_fall` of its rise within the shared range, so one
   of the fits swings and does not follow its points (a cubic through four zigzag points has given
   1e12 %), or the points themselves do not rise, where the caller asks for that (`points="increasing"`).
 
 The fit is what is checked by default, not the points: accuracies of networks trained apart are noisy, and
 least squares through eight of them is meant to smooth a small inversion; four points are met exactly, so
-there an inversion shows in the fit as well.
+there an inversion shows in the fit as well. PCHIP turns where its points do and nowhere else, and Akima strays
+little, so neither is refused for a fall.
 
 References: G. Bjontegaard, "Calculation of average PSNR differences between RD-curves", VCEG-M33, 2001;
 AR-Seg (CVPR 2023), supplement A5 (Eq. 2 and 3; 8 points, scales 0.3 to 1.0).
@@ -24,38 +28,28 @@ AR-Seg (CVPR 2023), supplement A5 (Eq. 2 and 3; 8 points, scales 0.3 to 1.0).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.polynomial import Polynomial
-from numpy.typing import NDArray
 
-from vssbench.errors import NoOverlapError, ShapeError
+from vssbench.errors import BdError, LowOverlapError, NoOverlapError
+from vssbench.metrics.curve_fit import (
+    INTERPOLATIONS,
+    CurveFit,
+    Interpolation,
+    LogPoints,
+    Numbers,
+    Points,
+    Variable,
+    fall,
+    fit_curve,
+    log_points,
+    require_rise,
+)
 
-DEGREE = 3  # supplement A5: "a cubic polynomial function"
 MINIMUM_OVERLAP = 0.1  # below it a tenth of the compared range speaks for the whole
 MAXIMUM_FALL = 0.05  # moves the mean by less than a twentieth of the range of the curve
-
-Points = Literal["any", "increasing"]
-_Floats = Sequence[float] | NDArray[np.floating]
-
-
-class InvalidPointError(NoOverlapError):
-    """A point that lies on no curve: NaN, infinite, or of a cost that is not above 0."""
-
-
-class TooFewPointsError(NoOverlapError):
-    """Fewer distinct points than the fit has coefficients."""
-
-
-class DisjointRangesError(NoOverlapError):
-    """Curves that share no range, or too little of it."""
-
-
-class NonMonotoneError(NoOverlapError):
-    """A curve along which more cost does not bring more accuracy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +64,7 @@ class BdResult:
         interval: lower and upper end of the shared range, as accuracy or as cost.
         num_points: of the anchor and of the method.
         fit_error: largest distance of a point from its fit, of the anchor and of the method; in the natural
-            logarithm of the cost for `bd_cost`, in accuracy for `bd_accuracy`. 0 for four points, which a
-            cubic meets.
+            logarithm of the cost for `bd_cost`, in accuracy for `bd_accuracy`. 0 where a curve meets every point.
         fall: how far the fits fall back in the shared range, as a share of their rise; anchor and method.
         interpolation: the name of the curve.
     """
@@ -82,15 +75,35 @@ class BdResult:
     num_points: tuple[int, int]
     fit_error: tuple[float, float]
     fall: tuple[float, float]
-    interpolation: str = "cubic"
+    interpolation: Interpolation = "cubic"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BdComparison:
+    """One difference by every interpolation: what the choice of curve does to the number.
+
+    Args:
+        results: interpolation -> its result, for those that gave one.
+        refusals: interpolation -> why it gave none, for the others.
+    """
+
+    results: Mapping[Interpolation, BdResult]
+    refusals: Mapping[Interpolation, BdError]
+
+    @property
+    def spread(self) -> float:
+        """Largest minus smallest value; NaN unless every interpolation gave one."""
+        values = [result.value for result in self.results.values()]
+        return float("nan") if self.refusals else max(values) - min(values)
 
 
 def bd_cost(
-    anchor_cost: _Floats,
-    anchor_accuracy: _Floats,
-    cost: _Floats,
-    accuracy: _Floats,
+    anchor_cost: Numbers,
+    anchor_accuracy: Numbers,
+    cost: Numbers,
+    accuracy: Numbers,
     *,
+    interpolation: Interpolation = "cubic",
     minimum_overlap: float = MINIMUM_OVERLAP,
     maximum_fall: float = MAXIMUM_FALL,
     points: Points = "any",
@@ -106,8 +119,9 @@ def bd_cost(
         anchor_accuracy: (n,) in any unit.
         cost: (m,) above 0, in the unit of anchor_cost, of the method.
         accuracy: (m,) in the unit of anchor_accuracy.
+        interpolation: how a curve is drawn through the points, see `curve_fit`.
         minimum_overlap: least share of the range of accuracies that both curves must span.
-        maximum_fall: largest share of a fit's rise that it may fall back.
+        maximum_fall: largest share of a cubic's rise that it may fall back.
         points: "increasing" also refuses points of which one costs more, or as much, and is not more
             accurate.
 
@@ -116,26 +130,27 @@ def bd_cost(
 
     Raises:
         ShapeError: cost and accuracy are not two lists of one length.
-        InvalidPointError, TooFewPointsError, DisjointRangesError, NonMonotoneError: see the module.
+        BdError: one of its subclasses, see the module.
 
     Source: AR-Seg, supplement A5, Eq. 2 and 3.
     """
-    anchor = _log_curve("anchor", anchor_cost, anchor_accuracy, points)
-    method = _log_curve("method", cost, accuracy, points)
-    difference = _mean_difference(
-        *(_fit(name, y, log_cost, "accuracies") for name, log_cost, y in (anchor, method)),
+    result = _mean_difference(
+        "accuracies",
+        _logarithms(anchor_cost, anchor_accuracy, cost, accuracy, points),
+        interpolation=interpolation,
         minimum_overlap=minimum_overlap,
         maximum_fall=maximum_fall,
     )
-    return _result(difference, value=float(np.expm1(difference.mean)), interval=difference.interval)
+    return replace(result, value=float(np.expm1(result.value)))
 
 
 def bd_accuracy(
-    anchor_cost: _Floats,
-    anchor_accuracy: _Floats,
-    cost: _Floats,
-    accuracy: _Floats,
+    anchor_cost: Numbers,
+    anchor_accuracy: Numbers,
+    cost: Numbers,
+    accuracy: Numbers,
     *,
+    interpolation: Interpolation = "cubic",
     minimum_overlap: float = MINIMUM_OVERLAP,
     maximum_fall: float = MAXIMUM_FALL,
     points: Points = "any",
@@ -149,8 +164,9 @@ def bd_accuracy(
         anchor_accuracy: (n,) in any unit.
         cost: (m,) above 0, in the unit of anchor_cost, of the method.
         accuracy: (m,) in the unit of anchor_accuracy.
+        interpolation: how a curve is drawn through the points, see `curve_fit`.
         minimum_overlap: least share of the range of log(cost) that both curves must span.
-        maximum_fall: largest share of a fit's rise that it may fall back.
+        maximum_fall: largest share of a cubic's rise that it may fall back.
         points: "increasing" also refuses points of which one costs more, or as much, and is not more
             accurate.
 
@@ -159,133 +175,88 @@ def bd_accuracy(
 
     Raises:
         ShapeError: cost and accuracy are not two lists of one length.
-        InvalidPointError, TooFewPointsError, DisjointRangesError, NonMonotoneError: see the module.
+        BdError: one of its subclasses, see the module.
 
     Source: AR-Seg, supplement A5, last paragraph; BD-PSNR of VCEG-M33.
     """
-    anchor = _log_curve("anchor", anchor_cost, anchor_accuracy, points)
-    method = _log_curve("method", cost, accuracy, points)
-    difference = _mean_difference(
-        *(_fit(name, log_cost, y, "costs") for name, log_cost, y in (anchor, method)),
+    result = _mean_difference(
+        "costs",
+        _logarithms(anchor_cost, anchor_accuracy, cost, accuracy, points),
+        interpolation=interpolation,
         minimum_overlap=minimum_overlap,
         maximum_fall=maximum_fall,
     )
-    low, high = np.exp(difference.interval)
-    return _result(difference, value=difference.mean, interval=(float(low), float(high)))
+    low, high = np.exp(result.interval)
+    return replace(result, interval=(float(low), float(high)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Fit:
-    """A cubic in x, accuracies or logarithms of costs, through the points of a curve."""
-
-    name: str
-    what: str
-    x: NDArray[np.float64]
-    polynomial: Polynomial
-    error: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Difference:
-    """The mean of the method's fit minus the anchor's over their shared range."""
-
-    mean: float
-    interval: tuple[float, float]
-    overlap: float
-    fits: tuple[_Fit, _Fit]
-    fall: tuple[float, float]
+def compare(
+    difference: Callable[..., BdResult],
+    anchor_cost: Numbers,
+    anchor_accuracy: Numbers,
+    cost: Numbers,
+    accuracy: Numbers,
+) -> BdComparison:
+    """`bd_cost` or `bd_accuracy` by every interpolation; a refusal is kept, not raised."""
+    results: dict[Interpolation, BdResult] = {}
+    refusals: dict[Interpolation, BdError] = {}
+    for name in INTERPOLATIONS:
+        try:
+            results[name] = difference(anchor_cost, anchor_accuracy, cost, accuracy, interpolation=name)
+        except BdError as error:
+            refusals[name] = error
+    return BdComparison(results=results, refusals=refusals)
 
 
-def _log_curve(
-    name: str, cost: _Floats, accuracy: _Floats, points: Points
-) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
-    """The name of a curve, log(cost) and accuracy, its points checked one by one."""
-    costs, accuracies = np.asarray(cost, np.float64), np.asarray(accuracy, np.float64)
-    if costs.ndim != 1 or costs.shape != accuracies.shape:
-        raise ShapeError(f"the {name} needs one accuracy for each cost: {costs.shape = }, {accuracies.shape = }")
-    valid = np.isfinite(costs) & np.isfinite(accuracies) & (costs > 0)
-    if not valid.all():
-        first = int(np.flatnonzero(~valid)[0])
-        raise InvalidPointError(
-            f"point {first} of the {name} has cost {costs[first]} and accuracy {accuracies[first]}; "
-            "costs must be above 0 and both numbers finite: leave the point out or measure it again"
-        )
-    if points == "increasing":
-        order = np.lexsort((accuracies, costs))
-        falling = np.flatnonzero((np.diff(costs[order]) == 0) | (np.diff(accuracies[order]) <= 0))
-        if falling.size:
-            one, two = order[falling[0]], order[falling[0] + 1]
-            raise NonMonotoneError(
-                f"the points of the {name} do not rise: accuracy {accuracies[one]:g} at cost {costs[one]:g}, "
-                f"{accuracies[two]:g} at {costs[two]:g}; take points='any' to judge the fit instead"
-            )
-    return name, np.log(costs), accuracies
-
-
-def _fit(name: str, x: NDArray[np.float64], y: NDArray[np.float64], what: str) -> _Fit:
-    """Least-squares cubic of y over x, fitted on x mapped to -1..1, which keeps it well conditioned."""
-    distinct = len(np.unique(x))
-    if distinct <= DEGREE:
-        raise TooFewPointsError(
-            f"a cubic needs {DEGREE + 1} points of different {what}, the {name} has {distinct} of {len(x)}; "
-            "measure it at more scales or thresholds"
-        )
-    polynomial = Polynomial.fit(x, y, DEGREE)
-    return _Fit(name=name, what=what, x=x, polynomial=polynomial, error=float(np.abs(polynomial(x) - y).max()))
-
-
-def _mean_difference(anchor: _Fit, method: _Fit, *, minimum_overlap: float, maximum_fall: float) -> _Difference:
-    low, high = max(anchor.x.min(), method.x.min()), min(anchor.x.max(), method.x.max())
-    whole = max(anchor.x.max(), method.x.max()) - min(anchor.x.min(), method.x.min())
-    overlap = float(max(high - low, 0.0) / whole)
-    if overlap == 0 or overlap < minimum_overlap:
-        spans = [f"{fit.name} {_shown(fit, fit.x.min())}..{_shown(fit, fit.x.max())}" for fit in (anchor, method)]
-        raise DisjointRangesError(
-            f"the curves share {100 * overlap:.1f} % of their range of {anchor.what} ({', '.join(spans)}), "
-            f"at least {100 * minimum_overlap:.1f} % is needed; measure points that meet"
-        )
-    falls = tuple(_require_rise(fit, low, high, maximum_fall) for fit in (anchor, method))
-    integrals = [fit.polynomial.integ(lbnd=low)(high) for fit in (anchor, method)]
-    return _Difference(
-        mean=float((integrals[1] - integrals[0]) / (high - low)),
-        interval=(float(low), float(high)),
-        overlap=overlap,
-        fits=(anchor, method),
-        fall=(falls[0], falls[1]),
+def _logarithms(
+    anchor_cost: Numbers, anchor_accuracy: Numbers, cost: Numbers, accuracy: Numbers, points: Points
+) -> tuple[LogPoints, LogPoints]:
+    """The checked points of the anchor and of the method."""
+    return (
+        log_points("anchor", anchor_cost, anchor_accuracy, points=points),
+        log_points("method", cost, accuracy, points=points),
     )
 
 
-def _require_rise(fit: _Fit, low: float, high: float, maximum_fall: float) -> float:
-    """How far the fit falls back from low to high, as a share of its rise; raises where that is too far."""
-    turns = fit.polynomial.deriv().trim().roots()  # trimmed: points on a line leave a leading 0
-    inner = np.sort(turns[np.isreal(turns)].real)
-    stops = np.concatenate([[low], inner[(inner > low) & (inner < high)], [high]])
-    steps = np.diff(fit.polynomial(stops))
-    rise, fallen = float(steps[steps > 0].sum()), float(np.abs(steps[steps < 0]).sum())
-    fall = fallen / rise if rise > 0 else np.inf
-    if fall > maximum_fall:
-        turning = ", ".join(_shown(fit, stop) for stop in stops[1:-1])
-        raise NonMonotoneError(
-            f"the cubic fit of the {fit.name} does not rise over the shared {fit.what} "
-            f"{_shown(fit, low)}..{_shown(fit, high)}: "
-            + (f"it falls back {100 * fall:.3g} % of its rise, at {turning}" if rise > 0 else "it only falls")
-            + f", and {100 * maximum_fall:.3g} % is allowed; measure more points, or noisy ones again"
-        )
-    return fall
+def _mean_difference(
+    variable: Variable,
+    curves: tuple[LogPoints, LogPoints],
+    *,
+    interpolation: Interpolation,
+    minimum_overlap: float,
+    maximum_fall: float,
+) -> BdResult:
+    """The mean of the method's curve minus the anchor's over the range of `variable` that they share.
 
-
-def _shown(fit: _Fit, x: float) -> str:
-    """An accuracy or a cost in the caller's unit."""
-    return f"{np.exp(x) if fit.what == 'costs' else x:.4g}"
-
-
-def _result(difference: _Difference, *, value: float, interval: tuple[float, float]) -> BdResult:
-    anchor, method = difference.fits
+    Value and interval are as the fits have them: costs as logarithms.
+    """
+    anchor, method = (fit_curve(curve, variable, interpolation=interpolation) for curve in curves)
+    low, high, overlap = _shared(anchor, method, minimum_overlap)
+    if interpolation == "cubic":
+        falls = [require_rise(fit, low, high, maximum_fall=maximum_fall) for fit in (anchor, method)]
+    else:
+        falls = [fall(fit, low, high) for fit in (anchor, method)]
     return BdResult(
-        value=value,
-        overlap=difference.overlap,
-        interval=interval,
+        value=(method.integral(low, high) - anchor.integral(low, high)) / (high - low),
+        overlap=overlap,
+        interval=(low, high),
         num_points=(len(anchor.x), len(method.x)),
         fit_error=(anchor.error, method.error),
-        fall=difference.fall,
+        fall=(falls[0], falls[1]),
+        interpolation=interpolation,
     )
+
+
+def _shared(anchor: CurveFit, method: CurveFit, minimum_overlap: float) -> tuple[float, float, float]:
+    """The ends of the range that both curves span, and its share of the range that they span together."""
+    low, high = float(max(anchor.x[0], method.x[0])), float(min(anchor.x[-1], method.x[-1]))
+    whole = max(anchor.x[-1], method.x[-1]) - min(anchor.x[0], method.x[0])
+    overlap = float(max(high - low, 0.0) / whole)
+    if overlap == 0 or overlap < minimum_overlap:
+        spans = ", ".join(f"{fit.name} {fit.shown(fit.x[0])}..{fit.shown(fit.x[-1])}" for fit in (anchor, method))
+        kind = LowOverlapError if overlap else NoOverlapError
+        raise kind(
+            f"the curves share {100 * overlap:.1f} % of their range of {anchor.variable} ({spans}), "
+            f"at least {100 * minimum_overlap:.1f} % is needed; measure points that meet"
+        )
+    return low, high, overlap

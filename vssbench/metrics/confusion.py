@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vssbench.errors import DatasetError, PredictionError, ShapeError, UsageError
+from vssbench.metrics.joint_histogram import joint_histogram
 from vssbench.records import IGNORE, LabelMap
 
 ConfusionMatrix = NDArray[np.int64]  # (K, K), rows true, columns predicted
-
-_CODES = 256  # values of a uint8; label * 256 + prediction fits a uint16
 
 
 def confusion_matrix(label: LabelMap, prediction: LabelMap, *, num_classes: int) -> ConfusionMatrix:
@@ -41,12 +40,10 @@ def confusion_matrix(label: LabelMap, prediction: LabelMap, *, num_classes: int)
     if not 1 <= num_classes <= IGNORE:
         raise UsageError(f"num_classes must be 1..{IGNORE} ({IGNORE} itself means 'ignore'), got {num_classes}")
     _require_maps(label, prediction)
-    code = np.left_shift(label, 8, dtype=np.uint16)
-    np.bitwise_or(code, prediction, out=code)
-    # One histogram of the joint code does the work and both range checks: no pass over the pixels for each.
-    joint = np.bincount(code.ravel(), minlength=_CODES * _CODES).reshape(_CODES, _CODES)
+    # One histogram of all pairs of bytes does the work and both range checks: no pass over the pixels for each.
+    joint = joint_histogram(label, prediction)
     _require_classes(joint, num_classes)
-    return joint[:num_classes, :num_classes].astype(np.int64)
+    return joint[:num_classes, :num_classes].copy()
 
 
 def iou_per_class(confusion: ConfusionMatrix) -> NDArray[np.float64]:
