@@ -196,6 +196,17 @@ def test_kinds_are_counted_by_distance(store):
     assert store.kind_counts(KEY) == {0: {"key": 1}, 1: {"warp": 2, "warp+region": 1}}
 
 
+def test_kinds_are_counted_by_clip_and_distance(store):
+    assert store.kind_counts_by_clip(KEY) == {}
+    add(store, clip="b", frame=1, distance=0)
+    for clip, frame, kind in [("b", 1, "warp"), ("a", 2, "warp"), ("a", 3, "warp"), ("a", 4, "warp+region")]:
+        add(store, clip=clip, frame=frame, distance=1, kind=kind)
+    assert store.kind_counts_by_clip(KEY) == {
+        "a": {1: {"warp": 2, "warp+region": 1}},
+        "b": {0: {"key": 1}, 1: {"warp": 1}},
+    }
+
+
 @pytest.mark.parametrize("distance", [-1, 3])
 def test_a_distance_outside_the_gop_is_refused(store, distance):
     with pytest.raises(ShapeError, match=r"in 0\.\.2"):
@@ -273,23 +284,39 @@ def test_latency_comes_back_in_the_order_in_which_it_was_measured(store):
         KEY, samples=samples, environment=environment, peak_memory_bytes=2**33, peak_memory_kind="process"
     )
     latency = store.latency(KEY)
-    assert latency.samples == samples
+    # the pass and the device's own time may be left out
+    assert latency.samples == [(*sample, 0, None) for sample in samples]
     assert latency.environment == environment
+    assert (latency.phases, latency.facts) == ([], {})
     assert (latency.peak_memory_bytes, latency.peak_memory_kind) == (2**33, "process")
 
 
 def test_a_new_latency_replaces_the_old_one_whole(store):
     store.set_latency(KEY, samples=[(0, "key", 1.0), (1, "warp", 2.0)], environment={"device": "cpu"})
     store.set_latency(KEY, samples=[(0, "key", 3.0)], environment={"device": "cuda"})
-    assert store.latency(KEY).samples == [(0, "key", 3.0)]
+    assert store.latency(KEY).samples == [(0, "key", 3.0, 0, None)]
     assert store.latency(KEY).environment == {"device": "cuda"}
+
+
+def test_passes_device_times_parts_and_facts_come_back(store):
+    phases = [(0, 0, "key", "model", 0.2), (0, 0, "key", "transfer", 0.05), (1, 1, "warp", "model", 0.1)]
+    facts = {"lookahead_frames": 2, "fps": 30.0, "outputs": None, "decode_s": [0.001, 0.002]}
+    samples = [(0, "key", 0.25, 0, 0.125), (1, "warp", 0.125, 3, None)]
+    store.set_latency(KEY, samples=samples, environment={}, phases=phases, facts=facts)
+    latency = store.latency(KEY)
+    assert latency.samples == samples
+    assert (latency.samples[0].device_seconds, latency.samples[1].pass_number) == (0.125, 3)
+    assert latency.phases == phases
+    assert latency.facts == facts
+    store.set_latency(KEY, samples=samples[:1], environment={}, phases=phases[2:])
+    assert store.latency(KEY).phases == phases[2:], "the old ones are gone"
 
 
 def test_a_latency_that_stops_half_way_leaves_the_old_one(store):
     store.set_latency(KEY, samples=[(0, "key", 1.0)], environment={"device": "cpu"})
     with pytest.raises(StoreError):  # NULL where a kind is required: the second insert fails
         store.set_latency(KEY, samples=[(0, "key", 2.0), (1, None, 2.0)], environment={"device": "cuda"})
-    assert store.latency(KEY).samples == [(0, "key", 1.0)]
+    assert store.latency(KEY).samples == [(0, "key", 1.0, 0, None)]
     assert store.latency(KEY).environment == {"device": "cpu"}
 
 

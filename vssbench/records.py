@@ -16,6 +16,7 @@ IGNORE = 255  # the label of a pixel that no metric counts
 LabelMap = NDArray[np.uint8]  # (H, W), a class index or IGNORE
 Rgb = NDArray[np.uint8]  # (H, W, 3)
 FrameType = Literal["I", "P", "B"]
+Backend = Literal["eager", "channels_last", "compiled", "bf16"]  # the form in which a method's networks run
 
 
 def _require_shape(name: str, array: NDArray[Any], shape: tuple[int, ...], dtype: type) -> None:
@@ -137,10 +138,13 @@ class Method(Protocol):
     Attributes:
         needs: side information that `step` reads, of "motion", "motion_to_key", "residual"; nothing else is decoded.
         condition: the options that tell this method from its siblings, stored with every result.
+        lookahead_frames: how many later frames must have arrived before a frame's labels can be given; 0 for a method
+            that `step` describes whole. One that waits says so here, and pays lookahead_frames / fps of delay.
     """
 
     needs: frozenset[str] = frozenset()
     condition: Mapping[str, Any] = {}
+    lookahead_frames: int = 0
 
     def reset(self) -> None:
         """Forget everything: the next frame opens another stream."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vssbench.errors import ShapeError, StoreError
-from vssbench.store_records import Cell, Cost, FrameRow, Latency, LatencySample, Status
+from vssbench.store_records import Cell, Cost, FrameRow, Latency, LatencySample, PhaseSample, Status
 from vssbench.store_schema import (
     canonical_json,
     condition_key,
@@ -26,7 +26,7 @@ from vssbench.store_schema import (
     unpack_confusion,
 )
 
-__all__ = ["Cell", "Cost", "FrameRow", "Latency", "LatencySample", "Status", "Store", "condition_key"]
+__all__ = ["Cell", "Cost", "FrameRow", "Latency", "LatencySample", "PhaseSample", "Status", "Store", "condition_key"]
 
 _CELL_COLUMNS = (
     "key, method, family, curves, point, point_label, dataset, split, network, codec, gop_length, "
@@ -256,6 +256,17 @@ class Store:
             counts.setdefault(distance, {})[kind] = number
         return counts
 
+    def kind_counts_by_clip(self, key: str) -> dict[str, dict[int, dict[str, int]]]:
+        """Clip name -> distance -> kind of work -> number of tested frames, clips in the order of their names."""
+        query = (
+            "SELECT clip, distance, kind, count(*) FROM frames WHERE cell = ? "
+            "GROUP BY clip, distance, kind ORDER BY clip, distance, kind"
+        )
+        counts: dict[str, dict[int, dict[str, int]]] = {}
+        for clip, distance, kind, number in self._rows(query, self._id(key)):
+            counts.setdefault(clip, {}).setdefault(distance, {})[kind] = number
+        return counts
+
     # ---- cost, latency, wall time ----
 
     def set_cost(self, key: str, kind: str, *, macs: Mapping[str, int], uncounted: Mapping[str, int]) -> None:
@@ -274,39 +285,59 @@ class Store:
         self,
         key: str,
         *,
-        samples: Iterable[tuple[int, str, float]],
+        samples: Iterable[tuple[Any, ...]],
         environment: Mapping[str, Any],
         peak_memory_bytes: int | None = None,
         peak_memory_kind: str | None = None,
+        phases: Iterable[tuple[Any, ...]] = (),
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         """Note all timed steps of a cell at once, in place of earlier ones; a part of them is never visible.
 
         Args:
             key: of the cell.
-            samples: (distance to the key frame, kind of work, seconds) of every timed step.
+            samples: every timed step, the fields of a `LatencySample`; the last two may be left out.
             environment: the machine's facts, JSON values.
             peak_memory_bytes: the most memory held while timing.
             peak_memory_kind: what that counts, e.g. "cuda allocated", "process resident".
+            phases: the parts of steps, the fields of a `PhaseSample`.
+            facts: see `Latency`, JSON values.
         """
         cell = self._id(key)
-        rows = [(cell, i, int(d), kind, float(seconds)) for i, (d, kind, seconds) in enumerate(samples)]
-        facts = (cell, canonical_json(dict(environment)), peak_memory_bytes, peak_memory_kind)
+        steps = [LatencySample(*sample) for sample in samples]
+        rows = [
+            (cell, number, int(s.distance), s.kind, float(s.seconds), int(s.pass_number), s.device_seconds)
+            for number, s in enumerate(steps)
+        ]
+        parts = [(cell, *PhaseSample(*part)) for part in phases]
+        environment_json, facts_json = canonical_json(dict(environment)), canonical_json(dict(facts or {}))
         with self._writing() as connection:
-            connection.execute("DELETE FROM latency_samples WHERE cell = ?", (cell,))
-            connection.execute("INSERT OR REPLACE INTO latencies VALUES (?, ?, ?, ?)", facts)
-            connection.executemany("INSERT INTO latency_samples VALUES (?, ?, ?, ?, ?)", rows)
+            for table in ("latency_samples", "latency_phases"):
+                connection.execute(f"DELETE FROM {table} WHERE cell = ?", (cell,))
+            connection.execute(
+                "INSERT OR REPLACE INTO latencies VALUES (?, ?, ?, ?, ?)",
+                (cell, environment_json, peak_memory_bytes, peak_memory_kind, facts_json),
+            )
+            connection.executemany("INSERT INTO latency_samples VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany("INSERT INTO latency_phases VALUES (?, ?, ?, ?, ?, ?)", parts)
 
     def latency(self, key: str) -> Latency | None:
         """The timed steps of a cell in the order in which they were taken; None until all are there."""
         cell = self._id(key)
-        query = "SELECT environment, peak_memory_bytes, peak_memory_kind FROM latencies WHERE cell = ?"
-        facts = list(self._rows(query, cell))
-        if not facts:
+        query = "SELECT environment, peak_memory_bytes, peak_memory_kind, facts FROM latencies WHERE cell = ?"
+        found = list(self._rows(query, cell))
+        if not found:
             return None
-        query = "SELECT distance, kind, seconds FROM latency_samples WHERE cell = ? ORDER BY number"
+        query = (
+            "SELECT distance, kind, seconds, pass, device_seconds FROM latency_samples WHERE cell = ? ORDER BY number"
+        )
         samples = [LatencySample(*row) for row in self._rows(query, cell)]
-        environment, peak_memory_bytes, peak_memory_kind = facts[0]
-        return Latency(samples, json.loads(environment), peak_memory_bytes, peak_memory_kind)
+        query = (
+            "SELECT number, distance, kind, phase, seconds FROM latency_phases WHERE cell = ? ORDER BY number, phase"
+        )
+        phases = [PhaseSample(*row) for row in self._rows(query, cell)]
+        environment, peak_memory_bytes, peak_memory_kind, facts = found[0]
+        return Latency(samples, json.loads(environment), peak_memory_bytes, peak_memory_kind, phases, json.loads(facts))
 
     def add_stage(self, name: str, seconds: float, count: int = 1) -> None:
         """Add wall time to a stage of the run ("decode", "arseg@0.5"); kept apart from every result."""

@@ -71,17 +71,40 @@ class Cost(NamedTuple):
 
 
 class LatencySample(NamedTuple):
-    """One timed step: distance to the key frame, kind of work, seconds."""
+    """One timed step: distance to the key frame, kind of work, seconds.
+
+    `pass_number` is which pass over the frames it was of; `device_seconds` its time between two events on the device,
+    None where the device has no clock of its own.
+    """
 
     distance: int
     kind: str
     seconds: float
+    pass_number: int = 0
+    device_seconds: float | None = None
+
+
+class PhaseSample(NamedTuple):
+    """The seconds of one part of one step (`latency.phases`); the parts of a step have its number."""
+
+    number: int
+    distance: int
+    kind: str
+    phase: str
+    seconds: float
 
 
 class Latency(NamedTuple):
-    """Every timed step of a cell, and where it was timed."""
+    """Every timed step of a cell, and where it was timed.
+
+    `facts` are what was found besides: `lookahead_frames`, `fps`, `decode_s` and `decode_with_side_s` (seconds of each
+    frame), `outputs` (pixels, differing, limit, share; null where the plain network itself was timed), `machine`
+    (`latency.machine_state.summary_of`), `peak_memory_of` (kind -> bytes). A fact that is missing was not measured.
+    """
 
     samples: list[LatencySample]
     environment: dict[str, Any]
     peak_memory_bytes: int | None
     peak_memory_kind: str | None
+    phases: list[PhaseSample]
+    facts: dict[str, Any]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vssbench.errors import StoreError
 
 FILE_NAME = "results.sqlite"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _APPLICATION_ID = 0x56535342  # "VSSB": tells our file from another program's
 _BUSY_TIMEOUT_S = 30.0
 
@@ -38,10 +38,14 @@ _TABLES = (
         uncounted TEXT NOT NULL, PRIMARY KEY (cell, kind))""",
     """CREATE TABLE latencies (
         cell INTEGER PRIMARY KEY REFERENCES cells, environment TEXT NOT NULL,
-        peak_memory_bytes INTEGER, peak_memory_kind TEXT)""",
+        peak_memory_bytes INTEGER, peak_memory_kind TEXT, facts TEXT NOT NULL)""",
     """CREATE TABLE latency_samples (
         cell INTEGER NOT NULL REFERENCES latencies, number INTEGER NOT NULL, distance INTEGER NOT NULL,
-        kind TEXT NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (cell, number))""",
+        kind TEXT NOT NULL, seconds REAL NOT NULL, pass INTEGER NOT NULL, device_seconds REAL,
+        PRIMARY KEY (cell, number))""",
+    """CREATE TABLE latency_phases (
+        cell INTEGER NOT NULL REFERENCES latencies, number INTEGER NOT NULL, distance INTEGER NOT NULL,
+        kind TEXT NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (cell, number, phase))""",
     """CREATE TABLE stages (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL, seconds REAL NOT NULL, count INTEGER NOT NULL)""",
 )

@@ -99,9 +99,16 @@ def test_the_peak_of_each_kind_of_step_is_the_largest_of_its_steps(device):
     frames = [CompressedFrame(rgb=rgb, frame_type=t, index=i, size_bytes=1) for i, t in enumerate("IPPIP")]
     peaks = peak_memory_by_kind(KeepsFeatures(device), frames, device=device)
     # key: 6 of scratch, 4 of block and 4 of their sum, while the old 4 (if any) were there from the start
-    assert {kind: peak.added_bytes / MEBI for kind, peak in peaks.items()} == pytest.approx(
+    assert {kind: peak.added_bytes / MEBI for kind, peak in peaks.by_kind.items()} == pytest.approx(
         {"key": 14, "non-key": 1}, rel=0.001
     )
+    # of all steps the most is held at the second key step, with the old 4 still there
+    assert peaks.whole.added_bytes / MEBI == pytest.approx(18, rel=0.001)
+
+
+def test_memory_of_no_frames_is_refused(device):
+    with pytest.raises(UsageError, match="at least one frame"):
+        peak_memory_by_kind(KeepsFeatures(device), [], device=device)
 
 
 def test_an_error_inside_reaches_the_caller_and_the_next_measurement_works():

@@ -1,63 +1,20 @@
-import math
-from dataclasses import dataclass
-
-import numpy as np
 import pytest
 import torch
+from fake_machine import LABELS, FakeMachine, FakeMethod, frames
 
 from vssbench.errors import UsageError
-from vssbench.latency.statistics import TimedStep, interquartile_range, median, p90, quantile
+from vssbench.latency.phases import MODEL, TRANSFER, phase
+from vssbench.latency.statistics import AA_LIMIT, aa_difference, median
 from vssbench.latency.timer import (
     MAXIMUM_COLD_PASSES,
+    device_stopwatch,
     gop_length,
     gop_positions,
     synchroniser,
+    time_phases,
     time_steps,
 )
-from vssbench.records import CompressedFrame, Method, Step
-
-LABELS = np.zeros((2, 2), np.uint8)
-
-
-def frames(types):
-    rgb = np.zeros((2, 2, 3), np.uint8)
-    return [CompressedFrame(rgb=rgb, frame_type=t, index=i, size_bytes=1) for i, t in enumerate(types)]
-
-
-class FakeMachine:
-    """A clock that only work moves, and work that is done only when somebody waits for it."""
-
-    def __init__(self):
-        self.now = 0.0
-        self.queued = 0.0
-        self.waits = 0
-
-    def clock(self):
-        return self.now
-
-    def synchronise(self):
-        self.waits += 1
-        self.now += self.queued
-        self.queued = 0.0
-
-
-@dataclass
-class FakeMethod(Method):
-    """Queues 10 s of work on an I frame and 1 s on the others; a reset takes 1000 s."""
-
-    machine: FakeMachine
-
-    def __post_init__(self):
-        self.seen = []
-
-    def reset(self):
-        self.machine.now += 1000  # must not be timed
-        self.seen.append("reset")
-
-    def step(self, frame):
-        self.seen.append(frame.index)
-        self.machine.queued += 10.0 if frame.frame_type == "I" else 1.0
-        return Step(labels=LABELS, kind="key" if frame.frame_type == "I" else "non-key")
+from vssbench.records import Method, Step
 
 
 def run(method, machine, types, **options):
@@ -179,27 +136,95 @@ def test_positions_count_from_the_last_i_frame_and_pass_255():
     assert gop_length(frames("II")) == 1
 
 
-def steps(*triples):
-    return [TimedStep(position=position, kind=kind, seconds=seconds) for position, kind, seconds in triples]
+class FakeStopwatch:
+    """A device that is 0.25 s slower to begin than the host believes, and notes the order of the calls."""
+
+    def __init__(self, machine):
+        self.machine, self.calls = machine, []
+
+    def start(self):
+        self.calls.append("start")
+
+    def stop(self):
+        self.calls.append("stop")
+        self.queued = self.machine.queued
+
+    def seconds(self):
+        assert self.machine.queued == 0, "asked before the device was idle"
+        return self.queued - 0.25
 
 
-def test_statistics_by_hand():
-    samples = [5.0, 1.0, 2.0, 3.0, 4.0]
-    assert median(samples) == 3.0
-    assert median([1.0, 2.0]) == 1.5
-    assert interquartile_range(samples) == 4.0 - 2.0
-    assert p90([float(i) for i in range(11)]) == 9.0
-    assert quantile(samples, 0) == 1.0
-    assert quantile(samples, 1) == 5.0
+def test_the_devices_clock_is_kept_beside_the_hosts():
+    machine = FakeMachine()
+    stopwatch = FakeStopwatch(machine)
+    times = run(FakeMethod(machine), machine, "IP", repeats=2, stopwatch=stopwatch)
+    assert [(s.seconds, s.device_seconds) for s in times.steps] == [(10.0, 9.75), (1.0, 0.75)] * 2
+    assert stopwatch.calls == ["start", "stop"] * 4
 
 
-def test_statistics_of_one_sample_are_that_sample():
-    assert (median([7.0]), interquartile_range([7.0]), p90([7.0])) == (7.0, 0.0, 7.0)
+def test_without_a_stopwatch_there_is_no_device_time():
+    machine = FakeMachine()
+    assert {s.device_seconds for s in run(FakeMethod(machine), machine, "IP", repeats=1).steps} == {None}
+    assert device_stopwatch("cpu") is None
 
 
-@pytest.mark.parametrize("statistic", [median, interquartile_range, p90])
-def test_statistics_of_no_sample_are_nan(statistic):
-    assert math.isnan(statistic([]))
+def test_every_step_knows_its_pass_and_something_may_be_done_after_each():
+    machine = FakeMachine()
+    looks = []
+
+    def look():
+        looks.append(machine.now)
+        machine.now += 7  # is in no time
+
+    times = run(FakeMethod(machine), machine, "IP", repeats=3, after_pass=look)
+    assert [s.pass_number for s in times.steps] == [0, 0, 1, 1, 2, 2]
+    assert sum(s.seconds for s in times.steps) == 3 * 11
+    assert len(looks) == 3
+
+
+@pytest.mark.parametrize(("slower", "noisy"), [((), False), ((1, 2), True), ((0, 1, 2, 3), False)])
+def test_a_machine_that_slows_down_in_some_passes_is_noisy(slower, noisy):
+    """Passes 1 and 2 of 4 are the second timing of the same method; all passes slower are no noise."""
+    machine = FakeMachine()
+
+    class Uneven(FakeMethod):
+        def step(self, frame):
+            step = super().step(frame)
+            self.machine.queued *= 1.05 if self.seen.count("reset") - 2 in slower else 1.0  # the first warms up
+            return step
+
+    times = run(Uneven(machine), machine, "IPP", repeats=4)
+    assert (aa_difference(times.steps) > AA_LIMIT) is noisy
+    assert aa_difference(times.steps) == pytest.approx(0.05 if noisy else 0)
+
+
+def test_passes_set_aside_take_no_number():
+    machine = FakeMachine()
+
+    class Restless(FakeMethod):
+        """Its first timed pass meets a kind that the warm-up did not."""
+
+        def step(self, frame):
+            step = super().step(frame)
+            return Step(labels=LABELS, kind="new") if len(self.seen) > 4 else step
+
+    times = run(Restless(machine), machine, "IP", repeats=2)
+    assert [s.pass_number for s in times.steps] == [0, 0, 1, 1]
+    assert times.num_warmup == 2 + 2
+
+
+def test_the_parts_of_each_step_are_told_apart():
+    machine = FakeMachine()
+
+    class Marked(FakeMethod):
+        def step(self, frame):
+            with phase(TRANSFER):
+                self.machine.queued += 2.0
+            return super().step(frame)
+
+    parts = time_phases(Marked(machine), frames("IP"), synchronise=machine.synchronise, clock=machine.clock)
+    assert [(part.position, part.kind) for part in parts] == [(0, "key"), (1, "non-key")]
+    assert [part.seconds for part in parts] == [{TRANSFER: 2.0, MODEL: 10.0}, {TRANSFER: 2.0, MODEL: 1.0}]
 
 
 def test_the_cpu_needs_no_waiting_and_meta_cannot_be_timed():
@@ -232,3 +257,21 @@ def test_the_time_of_work_on_cuda_is_in_the_sample(cuda):
     waited = time_steps(Multiplier(), frames("I"), synchronise=synchroniser(cuda), repeats=5)
     launched = time_steps(Multiplier(), frames("I"), synchronise=lambda: None, repeats=5)
     assert median(waited.by_kind["key"]) > 3 * min(launched.by_kind["key"])
+
+
+@pytest.mark.gpu
+def test_cuda_events_and_the_hosts_clock_agree_where_the_device_does_the_work(cuda):
+    square = torch.ones(8192, 8192, device=cuda)
+
+    class Multiplier(Method):
+        def step(self, frame):
+            for _ in range(4):
+                square @ square
+            return Step(labels=LABELS, kind="key")
+
+    times = time_steps(
+        Multiplier(), frames("I"), synchronise=synchroniser(cuda), stopwatch=device_stopwatch(cuda), repeats=5
+    )
+    host, device = median([s.seconds for s in times.steps]), median([s.device_seconds for s in times.steps])
+    assert device <= host * 1.01, "the events lie between the host's two looks"
+    assert device > 0.5 * host, "the work is nearly all of the time"

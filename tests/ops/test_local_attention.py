@@ -246,6 +246,16 @@ def test_maps_that_differ_are_refused():
         local_attention(query.long(), key.long(), value.long())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast_changes_nothing(dtype):
+    """The sums are kept in float32 whatever the type of the maps, so bfloat16 autocast has nothing to cast."""
+    inputs = maps(1, 4, 9, 11, dtype=dtype)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under = local_attention(*inputs)
+    assert under.dtype == dtype
+    torch.testing.assert_close(under, local_attention(*inputs), rtol=0, atol=0)
+
+
 def test_an_unknown_border_is_refused():
     with pytest.raises(UsageError, match="zero or masked"):
         local_attention(*maps(1, 2, 4, 4), border="reflect")

@@ -26,11 +26,26 @@ class PeakMemory:
             allocator, new state, but not the weights. The same quantity on every device.
         total_bytes: with what was held before, weights included; None on the CPU, where torch does not know it.
         source: how it was measured.
+        held_bytes: what was held when it started, above what was held when the first of its series did.
     """
 
     added_bytes: int
     total_bytes: int | None
     source: str
+    held_bytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryByKind:
+    """The peaks of a method's steps.
+
+    Args:
+        whole: of all steps together, above what was held after the reset: state that is kept counts.
+        by_kind: kind of step -> the peak of the step of that kind that added most, above what that step began with.
+    """
+
+    whole: PeakMemory
+    by_kind: dict[str, PeakMemory]
 
 
 def peak_memory(run: Callable[[], object], *, device: torch.device | str) -> PeakMemory:
@@ -66,7 +81,8 @@ def peak_memories(runs: Sequence[Callable[[], object]], *, device: torch.device 
     """
     device = torch.device(device)
     if device.type == "cuda":
-        return [_peak_on_cuda(run, device) for run in runs]
+        first = torch.cuda.memory_allocated(device)
+        return [_peak_on_cuda(run, device, first) for run in runs]
     if device.type == "cpu":
         return _peaks_on_cpu(runs)
     raise UsageError(f"cannot measure memory on the device {device.type!r}; choose cpu or cuda")
@@ -74,42 +90,52 @@ def peak_memories(runs: Sequence[Callable[[], object]], *, device: torch.device 
 
 def peak_memory_by_kind(
     method: Method, frames: Sequence[CompressedFrame], *, device: torch.device | str
-) -> dict[str, PeakMemory]:
-    """The largest peak of each kind of step, over one pass from a reset with the state carried.
+) -> MemoryByKind:
+    """The largest peak of each kind of step, and of all, over one pass from a reset with the state carried.
 
     Args:
         method: the system under test, on `device`.
         frames: from an I frame on; a GOP and one frame more show a key step that replaces state.
         device: "cpu" or a CUDA device.
 
-    Returns:
-        Kind of step -> the peak of the step of that kind that added most.
-
     Raises:
-        UsageError: the device is neither.
+        UsageError: the device is neither, or there are no frames.
     """
+    if not frames:
+        raise UsageError("memory needs at least one frame to step through; got none")
     kinds: list[str] = []
 
     def step(frame: CompressedFrame) -> Callable[[], object]:
         return lambda: kinds.append(method.step(frame).kind)
 
-    method.reset()
+    method.reset()  # outside the recording, which cannot see the release of what was there before
     peaks = peak_memories([step(frame) for frame in frames], device=device)
     largest: dict[str, PeakMemory] = {}
     for kind, peak in zip(kinds, peaks, strict=True):
         if kind not in largest or peak.added_bytes > largest[kind].added_bytes:
             largest[kind] = peak
-    return largest
+    totals = [peak.total_bytes for peak in peaks if peak.total_bytes is not None]
+    whole = PeakMemory(
+        added_bytes=max(peak.held_bytes + peak.added_bytes for peak in peaks),
+        total_bytes=max(totals) if totals else None,
+        source=peaks[0].source,
+    )
+    return MemoryByKind(whole=whole, by_kind=largest)
 
 
-def _peak_on_cuda(run: Callable[[], object], device: torch.device) -> PeakMemory:
+def _peak_on_cuda(run: Callable[[], object], device: torch.device, first: int) -> PeakMemory:
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     run()
     torch.cuda.synchronize(device)
     peak = torch.cuda.max_memory_allocated(device)
-    return PeakMemory(added_bytes=peak - before, total_bytes=peak, source="torch.cuda.max_memory_allocated")
+    return PeakMemory(
+        added_bytes=peak - before,
+        total_bytes=peak,
+        source="torch.cuda.max_memory_allocated",
+        held_bytes=before - first,
+    )
 
 
 def _peaks_on_cpu(runs: Sequence[Callable[[], object]]) -> list[PeakMemory]:
@@ -127,7 +153,10 @@ def _peaks_on_cpu(runs: Sequence[Callable[[], object]]) -> list[PeakMemory]:
     ends = np.searchsorted(times, [*marks, np.iinfo(np.int64).max])
     return [
         PeakMemory(
-            added_bytes=int(held[start : end + 1].max() - held[start]), total_bytes=None, source="torch.profiler"
+            added_bytes=int(held[start : end + 1].max() - held[start]),
+            total_bytes=None,
+            source="torch.profiler",
+            held_bytes=int(held[start] - held[ends[0]]),
         )
         for start, end in pairwise(ends)
     ]

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import torch
 
 from vssbench.errors import UsageError
+from vssbench.latency.phases import seconds_by_phase
 from vssbench.latency.statistics import TimedStep
 from vssbench.records import CompressedFrame, Method
 
@@ -44,12 +46,37 @@ class StepTimes:
         return times
 
 
+class Stopwatch(Protocol):
+    """Times what a device does between two marks in its own queue."""
+
+    def start(self) -> None:
+        """Put the first mark into the queue."""
+
+    def stop(self) -> None:
+        """Put the second."""
+
+    def seconds(self) -> float:
+        """The time between them, once the device has passed both."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepPhases:
+    """The parts of one step: position and kind as of a `TimedStep`, seconds by phase."""
+
+    position: int
+    kind: str
+    seconds: dict[str, float]
+
+
 def time_steps(
     method: Method,
     frames: Sequence[CompressedFrame],
     *,
     synchronise: Callable[[], object],
     clock: Callable[[], float] = time.perf_counter,
+    stopwatch: Stopwatch | None = None,
+    after_pass: Callable[[], object] | None = None,
     repeats: int = 3,
     warmup_frames: int | None = None,
 ) -> StepTimes:
@@ -66,6 +93,8 @@ def time_steps(
             frame.
         synchronise: waits until the device is idle; `synchroniser(device)` makes one.
         clock: seconds; a test passes its own.
+        stopwatch: the device's own clock beside it; `device_stopwatch(device)` makes one.
+        after_pass: called after every pass, with nothing being timed, e.g. to note how hot the device is.
         repeats: passes over the frames, at least 1.
         warmup_frames: how many frames warm up; by default one GOP.
 
@@ -84,7 +113,12 @@ def time_steps(
     num_warmup, num_cold = len(warmup), 0
     kept: list[TimedStep] = []
     while len(kept) < repeats * len(frames):
-        timed = _time_pass(method, frames, positions, synchronise=synchronise, clock=clock)
+        number = len(kept) // len(frames)
+        timed = _time_pass(
+            method, frames, positions, number=number, synchronise=synchronise, clock=clock, stopwatch=stopwatch
+        )
+        if after_pass is not None:
+            after_pass()
         kinds = {step.kind for step in timed}
         if kinds <= warm or num_cold == MAXIMUM_COLD_PASSES:
             kept += timed
@@ -99,8 +133,10 @@ def _time_pass(
     frames: Sequence[CompressedFrame],
     positions: Sequence[int],
     *,
+    number: int,
     synchronise: Callable[[], object],
     clock: Callable[[], float],
+    stopwatch: Stopwatch | None,
 ) -> list[TimedStep]:
     """One pass: reset, then each step with the device idle before the clock starts and before it stops."""
     timed = []
@@ -108,11 +144,55 @@ def _time_pass(
     for frame, position in zip(frames, positions, strict=True):
         synchronise()
         start = clock()
+        if stopwatch is not None:
+            stopwatch.start()
         step = method.step(frame)
+        if stopwatch is not None:
+            stopwatch.stop()
         synchronise()
         stop = clock()
-        timed.append(TimedStep(position=position, kind=step.kind, seconds=stop - start))
+        timed.append(
+            TimedStep(
+                position=position,
+                kind=step.kind,
+                seconds=stop - start,
+                device_seconds=None if stopwatch is None else stopwatch.seconds(),
+                pass_number=number,
+            )
+        )
     return timed
+
+
+def time_phases(
+    method: Method,
+    frames: Sequence[CompressedFrame],
+    *,
+    synchronise: Callable[[], object],
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[StepPhases]:
+    """The parts of every step of one pass from a reset, the device idle at every mark (`latency.phases`).
+
+    Not for the step's time itself: waiting at the marks costs some. Warm up first, e.g. by `time_steps`.
+
+    Args:
+        method, frames, synchronise, clock: as of `time_steps`.
+
+    Raises:
+        UsageError: there are no frames, or the first is no I frame.
+    """
+    phases = []
+    kinds: list[str] = []
+    positions = gop_positions(frames)
+    method.reset()
+    for frame, position in zip(frames, positions, strict=True):
+        step = partial(_note_kind, method, frame, kinds)
+        seconds = seconds_by_phase(step, synchronise=synchronise, clock=clock)
+        phases.append(StepPhases(position=position, kind=kinds[-1], seconds=seconds))
+    return phases
+
+
+def _note_kind(method: Method, frame: CompressedFrame, kinds: list[str]) -> None:
+    kinds.append(method.step(frame).kind)
 
 
 def gop_positions(frames: Sequence[CompressedFrame]) -> list[int]:
@@ -160,3 +240,31 @@ def synchroniser(device: torch.device | str) -> Callable[[], None]:
 
 def _nothing_to_wait_for() -> None:
     pass
+
+
+class CudaStopwatch:
+    """A pair of CUDA events on the device's current stream."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._first = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        self._second = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+    def start(self) -> None:
+        """Put the first event into the stream."""
+        self._first.record(torch.cuda.current_stream(self._device))
+
+    def stop(self) -> None:
+        """Put the second."""
+        self._second.record(torch.cuda.current_stream(self._device))
+
+    def seconds(self) -> float:
+        """The time between the two events."""
+        self._second.synchronize()
+        return float(self._first.elapsed_time(self._second)) / 1000  # torch gives milliseconds
+
+
+def device_stopwatch(device: torch.device | str) -> Stopwatch | None:
+    """The device's own clock; None where it is the host's."""
+    device = torch.device(device)
+    return CudaStopwatch(device) if device.type == "cuda" else None

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from vssbench.errors import PredictionError, ShapeError
+from vssbench.latency.phases import POSTPROCESSING, TRANSFER, phase
 from vssbench.ops.resize import resize
 from vssbench.records import IGNORE, LabelMap, Rgb
 
 
+@phase(TRANSFER)
 def to_tensor(rgb: Rgb, *, device: torch.device | str) -> Tensor:
     """A decoded picture as the input of a network: planar, values 0..1.
 
@@ -33,6 +35,7 @@ def to_tensor(rgb: Rgb, *, device: torch.device | str) -> Tensor:
     return planes.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
+@phase(POSTPROCESSING)
 def labels_from_logits(logits: Tensor, *, size: tuple[int, int]) -> LabelMap:
     """The class of every pixel of the frame: logits resized bilinearly, then the class of the largest.
 

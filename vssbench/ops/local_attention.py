@@ -66,18 +66,19 @@ def local_attention(
 
 @torch.library.custom_op("vssbench::local_attention", mutates_args=())
 def _attend(query: Tensor, key: Tensor, value: Tensor, window: int, scale: float, masked: bool) -> Tensor:
-    out = torch.empty_like(query, memory_format=torch.contiguous_format)
-    bias = _window_bias(window, query)
-    planes = _planes(query, window)
-    for n in range(query.shape[0]):
-        queries, keys = _Queries(query[n], planes, window), _Keys(key[n], planes, window)
-        # the keys of a band are done with before its values are read
-        values = _Keys(value[n], planes, window, memory=keys.memory)
-        inside = _inside(key, planes, window) if masked else None
-        for top in range(0, query.shape[2], planes.shape[1]):
-            mass = _mass(queries.load(top), keys.advance(), bias, scale, inside)
-            torch.bmm(mass, values.advance(), out=queries.tiles)
-            queries.store(out[n], top)
+    with torch.autocast(query.device.type, enabled=False):  # which would take the products in another type than `out`
+        out = torch.empty_like(query, memory_format=torch.contiguous_format)
+        bias = _window_bias(window, query)
+        planes = _planes(query, window)
+        for n in range(query.shape[0]):
+            queries, keys = _Queries(query[n], planes, window), _Keys(key[n], planes, window)
+            # the keys of a band are done with before its values are read
+            values = _Keys(value[n], planes, window, memory=keys.memory)
+            inside = _inside(key, planes, window) if masked else None
+            for top in range(0, query.shape[2], planes.shape[1]):
+                mass = _mass(queries.load(top), keys.advance(), bias, scale, inside)
+                torch.bmm(mass, values.advance(), out=queries.tiles)
+                queries.store(out[n], top)
     return out
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vssbench.errors import ShapeError, UsageError
+from vssbench.latency.phases import SIDE_INFORMATION, phase
 from vssbench.records import MotionField
 
 Sampling = Literal["bilinear", "nearest"]
@@ -112,6 +113,7 @@ def _sample_nearest(features: Tensor, position_px: Tensor, padding: Padding) -> 
     return gathered.masked_fill(~inside.unsqueeze(1), 0)
 
 
+@phase(SIDE_INFORMATION)
 def flow_for_grid(
     motion: MotionField,
     size: tuple[int, int],

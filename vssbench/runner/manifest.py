@@ -23,7 +23,7 @@ def check_manifest(folder: Path, conditions: Sequence[Mapping[str, Any]]) -> Non
 
     Raises: StoreError, naming what differs.
     """
-    before = {c["encoding"]["codec"]: c for c in _read(folder / "manifest.json").get("conditions", [])}
+    before = {c["encoding"]["codec"]: c for c in read_manifest(folder).get("conditions", [])}
     for condition in conditions:
         old = before.get(condition["encoding"]["codec"])
         new = json.loads(json.dumps(condition))
@@ -56,7 +56,7 @@ def write_manifest(
     Raises: StoreError, when the folder cannot be written.
     """
     path = folder / "manifest.json"
-    old = _read(path)
+    old = read_manifest(folder)
     by_codec = {c["encoding"]["codec"]: c for c in (*old.get("conditions", []), *conditions)}
     by_name = {(m["name"], m["codec"]): m for m in (*old.get("members", []), *members)}
     session = {"command": without_folders(command), "environment": dict(environment), "git": git_state()}
@@ -74,8 +74,12 @@ def write_manifest(
         raise StoreError(f"cannot write {path}: {error}; choose another folder with -o") from error
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A manifest; empty where there is none."""
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a run folder; empty where there is none.
+
+    Raises: StoreError, when it cannot be read.
+    """
+    path = folder / "manifest.json"
     if not path.exists():
         return {}
     try:
@@ -109,7 +113,7 @@ def recorded_cells(folder: Path) -> list[str] | None:
     Returns: None where the folder has no manifest.
     Raises: StoreError, when the manifest cannot be read.
     """
-    manifest = _read(folder / "manifest.json")
+    manifest = read_manifest(folder)
     return [member["cell"] for member in manifest["members"]] if manifest else None
 
 

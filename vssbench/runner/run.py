@@ -17,7 +17,8 @@ from vssbench.codec.residual import Compensation
 from vssbench.codec.trace import Sampling
 from vssbench.datasets.clips import Cut, SideInformation, cuts
 from vssbench.datasets.clips import Protocol as ProtocolName
-from vssbench.records import Method, SourceVideo
+from vssbench.latency.backends import DTYPES, in_backend
+from vssbench.records import Backend, Method, SourceVideo
 from vssbench.runner.members import Member
 from vssbench.runner.source import source_sha256
 from vssbench.store import Cell, Store, condition_key
@@ -51,6 +52,7 @@ class Setting:
         seed: for whatever draws.
         trace: how vectors are followed to the key frame.
         compensation: of the residual.
+        backend: the form in which the networks run, in accuracy and timing alike; see `latency.backends`.
     """
 
     dataset: str
@@ -64,6 +66,12 @@ class Setting:
     seed: int = 0
     trace: Sampling = "integer"
     compensation: Compensation = "integer"
+    backend: Backend = "eager"
+
+    @property
+    def dtype(self) -> str:
+        """What the networks compute in; TensorFloat32 is switched off, see commands.run."""
+        return DTYPES.get(self.backend, "float32")
 
     @property
     def num_classes(self) -> int:
@@ -88,8 +96,11 @@ class Setting:
             "partial": self.partial,
             "encoding": self.encoding.condition(),
             "protocol": self.protocol,
+            "tests": sum(len(cut.tested) for video in self.videos for cut in self.cuts_of(video)),
             "device": self.device.type,
-            "dtype": "float32",  # TensorFloat32 is switched off, see commands.run
+            "backend": self.backend,
+            "dtype": self.dtype,
+            "batch": 1,  # a step takes one frame
             "seed": self.seed,
             "trace": self.trace,
             "compensation": self.compensation,
@@ -137,7 +148,7 @@ class Run:
         """Build a member's method; one that cannot be built raises, one that is there already is left out."""
         if any(entry.member.name == member.name for entry in self.entries):
             return
-        method = member.build(self.setting.device)
+        method = in_backend(member.build(self.setting.device), self.setting.backend, device=self.setting.device)
         self.entries.append(Entry(member=member, method=method, cell=cell_of(member, method, self.setting)))
 
     def begin(self) -> None:

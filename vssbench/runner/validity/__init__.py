@@ -1,0 +1,1 @@
+"""The rules that a run must keep for its numbers to be believed."""

@@ -1,0 +1,96 @@
+"""Rules about accuracy and work: each yields what breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vssbench.metrics.curve_fit import MINIMUM_POINTS
+from vssbench.runner.run_facts import RunFacts
+
+ANCHOR = "constant"
+OWN = ("method", "network", "options", "weights_sha256", "calibration")  # of a condition: what tells methods apart
+
+
+def planned_frames(run: RunFacts) -> Iterator[str]:
+    """As many tests are stored as were planned."""
+    for facts in run.done:
+        planned = facts.cell.condition.get("tests")
+        if planned is not None and len(facts.labelled) != planned:
+            yield f"{facts.name} has {len(facts.labelled)} of {planned} tests"
+
+
+def every_distance(run: RunFacts) -> Iterator[str]:
+    """As many frames were tested at every distance to the key frame; a single stream tests each where it falls."""
+    for facts in run.done:
+        if facts.cell.protocol == "single-stream":
+            continue
+        length = facts.cell.gop_length
+        counts = [sum(distance == d for _, _, distance in facts.labelled) for d in range(length)]
+        if min(counts) != max(counts) or not counts[0]:
+            yield f"{facts.name} tests {min(counts)} to {max(counts)} frames at d = 0 to {length - 1}"
+
+
+def same_frames(run: RunFacts) -> Iterator[str]:
+    """All methods of a table were tested on the same frames."""
+    for setting, cells in run.settings.items():
+        first = cells[0]
+        for facts in cells[1:]:
+            odd = len(facts.labelled.keys() ^ first.labelled.keys())
+            if odd:
+                yield f"{setting}: {odd} tests are of {facts.cell.method} or {first.cell.method} alone"
+
+
+def same_labels(run: RunFacts) -> Iterator[str]:
+    """All methods of a table were held against the same labels, class by class."""
+    for setting, cells in run.settings.items():
+        first = cells[0]
+        for facts in cells[1:]:
+            both = facts.labelled.keys() & first.labelled.keys()
+            odd = sum(facts.labelled[test] != first.labelled[test] for test in both)
+            if odd:
+                yield f"{setting}: {facts.cell.method} and {first.cell.method} have other labels in {odd} tests"
+
+
+def same_conditions(run: RunFacts) -> Iterator[str]:
+    """Methods of a table share everything but what makes them methods."""
+    for setting, cells in run.settings.items():
+        shared = [{k: v for k, v in facts.cell.condition.items() if k not in OWN} for facts in cells]
+        for facts, condition in zip(cells[1:], shared[1:], strict=True):
+            differing = sorted(
+                key for key in condition.keys() | shared[0].keys() if condition.get(key) != shared[0].get(key)
+            )
+            if differing:
+                yield f"{setting}: {facts.cell.method} differs from {cells[0].cell.method} in {', '.join(differing)}"
+
+
+def anchor(run: RunFacts) -> Iterator[str]:
+    """Constant resolution stands in every table."""
+    for setting, cells in run.settings.items():
+        if not any(ANCHOR in facts.cell.curves for facts in cells):
+            yield f"{setting} has no finished point of {ANCHOR} resolution"
+
+
+def curve_points(run: RunFacts) -> Iterator[str]:
+    """Every curve has the points that a fit needs; a single point is held against the anchor's curve instead."""
+    for setting, cells in run.settings.items():
+        for curve in dict.fromkeys(curve for facts in cells for curve in facts.cell.curves):
+            points = sum(curve in facts.cell.curves for facts in cells)
+            if points < MINIMUM_POINTS and (points > 1 or curve == ANCHOR):  # one point is held against the anchor's
+                yield f"{setting}: {curve} has {points} points, a fit needs {MINIMUM_POINTS}"
+
+
+def every_kind_counted(run: RunFacts) -> Iterator[str]:
+    """The work of every kind of frame was counted."""
+    for facts in run.done:
+        uncounted = sorted(facts.kinds - facts.costs.keys())
+        if uncounted:
+            yield f"{facts.name} has no count for {', '.join(uncounted)}"
+
+
+def every_operator_counted(run: RunFacts) -> Iterator[str]:
+    """Every operator that ran has a formula."""
+    for facts in run.done:
+        for kind, cost in facts.costs.items():
+            if cost.uncounted:
+                listed = ", ".join(f"{name} ({number})" for name, number in sorted(cost.uncounted.items()))
+                yield f"{facts.name}, {kind}: {listed}"
