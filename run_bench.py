@@ -12,7 +12,10 @@ from pathlib import Path
 
 import torch
 
+from arseg.creff import CONVENTIONS
 from arseg.method import ARSeg
+from arseg.model import ARSegNetwork
+from arseg.options import UNTRAINED, VARIANTS, options_of
 from arseg.recipe import read_recipe
 from arseg.train import HIGH, Trainer
 from arseg.weights import load_branch
@@ -22,13 +25,17 @@ from baselines.feature_warp import FeatureWarp
 from baselines.frame_selection import PAPER_SHARE, FrameSelection, calibrate_threshold, mean_abs_residual
 from baselines.residual_correction import RegionCorrection
 from baselines.taplab import TapLab
+from recount.published import judge_published
+from reports.published.tables import render_published, write_published
 from reports.write import write_reports
 from vssbench import cli
 from vssbench.commands.catalogue import Bench, Catalogue, Family
+from vssbench.commands.check import check
 from vssbench.commands.data import data
 from vssbench.commands.listing import list_names
 from vssbench.commands.motion import motion
 from vssbench.commands.plugins import load_plugins
+from vssbench.commands.published import published
 from vssbench.commands.report import report
 from vssbench.commands.run import resume_hint, run
 from vssbench.commands.train import train
@@ -80,15 +87,22 @@ def constant(bench: Bench, _variant: str, point: float | None) -> Member:
 
 
 def arseg(bench: Bench, variant: str, point: float | None) -> Member:
-    """AR-Seg with the low-resolution branch at a scale; `:release` as the released program computes."""
+    """AR-Seg with the low-resolution branch at a scale; `:release` as the released program computes.
+
+    The other variants are rows of the paper's Table 3 (`arseg.options`), each with weights of its own.
+    """
+    if variant in UNTRAINED:
+        return untrained_arseg(bench, variant, point)
     scale = require_scale("arseg", point)
-    path, high = bench.weights / f"arseg@{scale}.safetensors", bench.weights / f"{HIGH}.safetensors"
+    head = f"arseg:{variant}" if variant else "arseg"
+    convention = variant if variant in CONVENTIONS else None
+    stem = f"arseg@{scale}" if convention else f"{head}@{scale}"
+    path, high = bench.weights / f"{stem}.safetensors", bench.weights / f"{HIGH}.safetensors"
 
     def build(device: torch.device) -> Method:
-        network = load_branch(path, high, num_classes=bench.num_classes, device=device, convention=variant or None)
+        network = load_branch(path, high, num_classes=bench.num_classes, device=device, convention=convention)
         return ARSeg(network, device=device)
 
-    head = f"arseg:{variant}" if variant else "arseg"
     return Member(
         name=f"{head}@{scale}",
         family="arseg",
@@ -96,8 +110,27 @@ def arseg(bench: Bench, variant: str, point: float | None) -> Member:
         curves=(head,),
         point=scale,
         point_label=f"{scale:g}x",
-        network=bench.network_name(f"arseg@{scale}"),
+        network=bench.network_name(stem),
         weights={p.name: file_sha256(p) for p in (path, high)},
+    )
+
+
+def untrained_arseg(bench: Bench, variant: str, point: float | None) -> Member:
+    """A variant without a low-resolution branch: it has no scale, and only the full-resolution network's weights."""
+    if point is not None:
+        raise UsageError(f"arseg:{variant} has no low-resolution branch and so no scale; call it arseg:{variant}")
+    path = bench.weights / f"{HIGH}.safetensors"
+
+    def build(device: torch.device) -> Method:
+        network, _ = load_network(path, num_classes=bench.num_classes, device=device)
+        return ARSeg(ARSegNetwork(network, scale=1.0, options=options_of(variant)), device=device)
+
+    return Member(
+        name=f"arseg:{variant}",
+        family="arseg",
+        build=build,
+        network=bench.network_name(),
+        weights={path.name: file_sha256(path)},
     )
 
 
@@ -196,7 +229,7 @@ FAMILIES = (
     Family(
         name="arseg",
         summary="AR-Seg (CVPR 2023): key frames in full, the others at a scale, CReFF; @ is the scale",
-        variants=("paper", "release"),
+        variants=(*CONVENTIONS, *VARIANTS),
         members=trained("arseg"),
         member=arseg,
     ),
@@ -258,7 +291,11 @@ def main(words: Sequence[str] | None = None) -> int:
             "train": lambda: train(options, catalogue),
             "data": lambda: data(options, catalogue),
             "report": lambda: report(options, catalogue),
+            "check": lambda: check(options),
             "motion": lambda: motion(options),
+            "published": lambda: published(
+                options, judge=judge_published, render=render_published, write=write_published
+            ),
             "ls": lambda: list_names(options, catalogue),
         }[options.command]()
     except VssBenchError as error:

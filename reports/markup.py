@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-_NUMBER = re.compile(r"[-+]?\d[\d.]*|n/a|anchor|")
+_NUMBER = re.compile(r"[-+]?\d[\d.]*( ~)?|-?\d[\d.]* to -?\d[\d.]*|n/a|anchor|")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ def markdown(table: Table) -> str:
 
 def markdown_text(text: str) -> str:
     """The text on one line, with what markdown would act on escaped (also `|`, which would open a column)."""
-    text = re.sub(r"([\\|*`<\[\]])", r"\\\1", one_line(text))
+    text = re.sub(r"([\\|*`<~\[\]])", r"\\\1", one_line(text))
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # inside a word GitHub leaves the underscore alone
 
 
@@ -113,9 +113,9 @@ def latex_text(text: str) -> str:
 
 
 def latex_cell(text: str) -> str:
-    """The text of a cell; a leading minus is set as a minus, not as a hyphen."""
+    """The text of a cell; the minus of a number is set as a minus, not as a hyphen."""
     escaped = latex_text(text)
-    return f"$-${escaped[1:]}" if re.match(r"-\d", text) else escaped
+    return re.sub(r"(^| to )-(?=\d)", r"\1$-$", escaped) if _NUMBER.fullmatch(text) else escaped
 
 
 # ---- plain text ----

@@ -79,15 +79,16 @@ def write_figures(frame: pd.DataFrame, folder: Path) -> list[Path]:
     """
     written = []
     with style():
-        for suffix, setting, rows in _named_settings(frame):
+        for suffix, setting, rows in named_settings(frame):
             for name, draw in (("accuracy_cost", accuracy_cost), ("accuracy_distance", accuracy_distance)):
                 figure = draw(setting, rows)
                 if figure is not None:
-                    written += _save(figure, folder, f"{name}{suffix}")
+                    written += save_figure(figure, folder, f"{name}{suffix}")
     return written
 
 
-def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
+def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write a figure in every form; the files. Raises: StoreError, when the folder cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for form, options in SAVE.items():
@@ -97,20 +98,25 @@ def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
     return [folder / f"{name}.{form}" for form in SAVE]
 
 
-def _lay_out(figure: Figure) -> None:
+def lay_out(figure: Figure) -> None:
     """Arrange the parts of the figure once; from here on every point stays where it is."""
     for _ in range(2):  # the second pass settles what the tick labels of the first one moved
         figure.draw_without_rendering()
     figure.set_layout_engine("none")
 
 
-def _named_settings(frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any], pd.DataFrame]]:
+def file_part(value: object) -> str:
+    """A value as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9.+]", "_", str(value))
+
+
+def named_settings(frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any], pd.DataFrame]]:
     """Every setting with the end of its file names: the values in which the settings differ."""
     found = list(settings(frame))
     differing = [name for name in (found[0][0] if found else ()) if frame[name].nunique(dropna=False) > 1]
     for setting, rows in found:
         values = [f"L{setting[n]}" if n == "gop_length" else setting[n] for n in differing]
-        suffix = "".join(f"-{re.sub(r'[^A-Za-z0-9.+]', '_', str(value))}" for value in values)
+        suffix = "".join(f"-{file_part(value)}" for value in values)
         yield suffix, setting, rows
 
 
@@ -144,7 +150,7 @@ def accuracy_cost(setting: Mapping[str, Any], rows: pd.DataFrame) -> Figure | No
         note = f"no multiply-adds, not shown: {', '.join(without)}"
         axes.text(0.02, 0.02, note, transform=axes.transAxes, fontsize=5.5, color="#555555")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, handlelength=2.2, columnspacing=1.2)
-    _lay_out(figure)
+    lay_out(figure)
     place_labels(axes, labels, lines, faint=bars)
     return figure
 
@@ -159,11 +165,12 @@ def _styled_curves(points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, di
         if name == ANCHOR:
             yield name, rows, {**ANCHOR_STYLE, "linestyle": "-"}
         else:
-            yield name, rows, _style(number) | ({} if len(rows) > 1 else {"linestyle": "none"})
+            yield name, rows, line_style(number) | ({} if len(rows) > 1 else {"linestyle": "none"})
             number += 1
 
 
-def _style(number: int) -> dict[str, Any]:
+def line_style(number: int) -> dict[str, Any]:
+    """Colour, marker and dashes of the number-th line that is not the anchor's."""
     return {
         "color": COLORS[number % len(COLORS)],
         "marker": MARKERS[number % len(MARKERS)],
@@ -181,17 +188,18 @@ def _cost_axes(axes: Axes, points: pd.DataFrame) -> None:
     pad = max(high / low, 2.0) ** 0.1
     axes.set_xscale("log")
     axes.set_xlim(low / pad, high * pad)
-    _log_ticks(axes.xaxis, high / low)
+    log_ticks(axes.xaxis, high / low)
     axes.set_xlabel("GMACs per frame (1 MAC = one multiply-add = 2 FLOPs)")
     flops = axes.secondary_xaxis("top", functions=(lambda x: 2 * x, lambda x: x / 2))
     flops.set_xscale("log")
-    _log_ticks(flops.xaxis, high / low)
+    log_ticks(flops.xaxis, high / low)
     flops.set_xlabel("GFLOPs per frame (2 per MAC)")
     axes.set_ylabel("mIoU (%), bars: lowest to highest over d")
     axes.grid(True, which="major")
 
 
-def _log_ticks(axis: Any, ratio: float) -> None:
+def log_ticks(axis: Any, ratio: float) -> None:
+    """Ticks at round numbers on a logarithmic axis whose ends are in this ratio."""
     steps = (1.0, 2.0, 5.0) if ratio < 100 else (1.0,)
     axis.set_major_locator(LogLocator(subs=steps if ratio > 3 else np.arange(1.0, 10.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -233,7 +241,7 @@ def accuracy_distance(setting: Mapping[str, Any], rows: pd.DataFrame) -> Figure 
     else:
         figure.supxlabel(across, fontsize=7.5)
         figure.supylabel(up, fontsize=7.5)
-    _lay_out(figure)
+    lay_out(figure)
     return figure
 
 
@@ -258,7 +266,9 @@ def _distance_panel(axes: Axes, rows: pd.DataFrame, anchor: pd.DataFrame, names:
     for _, row in rows[rows["key"].isin(anchor["key"])].iterrows():
         axes.plot(range(len(names)), row[names].to_numpy(float), label=row["method"], markersize=3, **ANCHOR_STYLE)
     for number, (_, row) in enumerate(others.iterrows()):
-        axes.plot(range(len(names)), row[names].to_numpy(float), label=row["method"], markersize=3, **_style(number))
+        axes.plot(
+            range(len(names)), row[names].to_numpy(float), label=row["method"], markersize=3, **line_style(number)
+        )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(True)
 

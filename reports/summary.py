@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.curves import SETTING, add_curve_differences, in_table_order
+from reports.curves import ANCHOR, SETTING, in_table_order, settings
+from reports.differences import add_curve_differences
+from reports.intervals import add_differences_to_best_anchor, draw_cell
+from reports.latency import FIXED as FIXED_LATENCY
+from reports.latency import latency_columns
 from vssbench.metrics.confusion import iou_per_class
 from vssbench.metrics.distance import mean_over_distance, miou_by_distance, pooled
-from vssbench.store import Cell, Cost, Latency, Store
-from vssbench.store_schema import canonical_json
+from vssbench.store import Cell, Cost, Store
 
 NETWORK = ("convolution", "linear", "attention")  # the kinds of operator that numbers in print hold
 SAMPLING = ("warp", "resize")
-SETTLED_P90 = 64  # samples for a 90th percentile, MLPerf Inference rules, appendix "early stopping"
-NOISY = 0.10  # interquartile range over median, torch.utils.benchmark's threshold for a warning
 LONGEST_ERROR = 240  # characters of it in a note; `error` holds it whole
 NAN = float("nan")
 
@@ -43,10 +44,12 @@ def summarise(store: Store, *, keys: Collection[str] | None = None) -> pd.DataFr
           `miou_pooled_percent`, `miou_d0_percent` and so on, `iou_<class>_percent` (mean over d);
         - `gmacs_key` (d = 0), `gmacs_nonkey` (mean over d > 0), `gmacs_gop` (mean over d): billions of
           multiply-adds of convolution, linear layers and attention in one frame (1 MAC = one multiply-add);
-          `gflops_gop` is twice that; `gmacs_sampling_gop` is of warp and resize, `gmacs_other_gop` the rest;
+          `gflops_key` and so on are twice that; `gmacs_clip_min`, `_max` and `_std` tell how the GOP mean varies over
+          clips; `gmacs_sampling_gop` is of warp and resize, `gmacs_other_gop` the rest;
         - `rate_<kind>`: share of the P frames (d > 0) that did this kind of work, mean over d;
           `gmacs_of_<kind>` of one such frame; `uncounted` operators; `parameters`;
-        - `latency_...`: see `_latency_columns`; `bd_...`: see `curves.curve_differences`.
+        - `latency_...`: see `latency.latency_columns`; `bd_...`: see `differences.curve_differences`;
+        - `miou_low_...`, `miou_high_...`, `miou_difference_...`: see `intervals`, whose `rounds` no table prints.
 
         What does not apply or could not be computed is NaN (text: empty).
     """
@@ -54,7 +57,9 @@ def summarise(store: Store, *, keys: Collection[str] | None = None) -> pd.DataFr
         cells = [cell for cell in store.cells() if keys is None or cell.key in keys]
         rows = [_row(store, cell) for cell in cells]
     frame = pd.DataFrame(rows, columns=_column_order(rows))
-    return add_curve_differences(in_table_order(frame))
+    frame = in_table_order(frame)
+    frame = add_differences_to_best_anchor(frame, [rows for _, rows in settings(frame)], ANCHOR)
+    return add_curve_differences(frame)
 
 
 def _row(store: Store, cell: Cell) -> dict[str, Any]:
@@ -73,9 +78,16 @@ def _row(store: Store, cell: Cell) -> dict[str, Any]:
     counts = store.kind_counts(cell.key)
     row |= _accuracy_columns(store, cell, notes)
     row |= _cost_columns(store.costs(cell.key), counts, cell, notes)
+    row |= _spread_columns(store.costs(cell.key), store.kind_counts_by_clip(cell.key), cell)
+    row |= _interval_columns(store, cell)
     parameters = store.parameters(cell.key)
     row["parameters"] = NAN if parameters is None else parameters
-    row |= _latency_columns(store.latency(cell.key), counts, cell)
+    row |= latency_columns(
+        store.latency(cell.key),
+        kinds={kind for at_distance in counts.values() for kind in at_distance},
+        gop_length=cell.gop_length,
+        mean_over_gop=lambda per_kind: _overall(per_kind, counts, cell),
+    )
     if cell.partial:
         notes.insert(0, "partial: a limit left out a part of the split")
     if row["status"] != "done":
@@ -113,6 +125,19 @@ def _accuracy_columns(store: Store, cell: Cell, notes: list[str]) -> dict[str, A
     return row | {f"miou_d{d}_percent": value for d, value in enumerate(by_distance)}
 
 
+def _interval_columns(store: Store, cell: Cell) -> dict[str, Any]:
+    """The cell's `rounds`, None where it has none, and the columns that follow from them alone."""
+    if store.status(cell.key) != "done":
+        return {"rounds": None}
+    rounds, columns = draw_cell(
+        store.confusion_by_clip_and_distance(cell.key),
+        store.kind_counts_by_clip(cell.key),
+        {kind: _giga(cost, NETWORK) for kind, cost in store.costs(cell.key).items()},
+        pooled=cell.protocol == SINGLE_STREAM,
+    )
+    return {"rounds": rounds, **columns}
+
+
 def _class_columns(confusions: NDArray[np.int64], class_names: tuple[str, ...], notes: list[str]) -> dict[str, Any]:
     """Mean over d of every class's IoU, over the distances at which its union is not empty."""
     tested = confusions[confusions.any(axis=(1, 2))]
@@ -144,6 +169,8 @@ def _cost_columns(costs: Mapping[str, Cost], counts: KindCounts, cell: Cell, not
         "gmacs_key": by_distance[0],
         "gmacs_nonkey": _mean(by_distance[1:]),
         "gmacs_gop": overall,
+        "gflops_key": 2 * by_distance[0],
+        "gflops_nonkey": 2 * _mean(by_distance[1:]),
         "gflops_gop": 2 * overall,
         "gmacs_sampling_gop": _overall(sampling, counts, cell),
         "gmacs_other_gop": _overall(other, counts, cell),
@@ -151,6 +178,21 @@ def _cost_columns(costs: Mapping[str, Cost], counts: KindCounts, cell: Cell, not
     }
     row |= {f"gmacs_of_{kind}": giga for kind, giga in network.items()}
     return row | _rates(counts, cell.gop_length)
+
+
+def _spread_columns(costs: Mapping[str, Cost], by_clip: Mapping[str, KindCounts], cell: Cell) -> dict[str, float]:
+    """Least, greatest and sample deviation over clips of the GOP mean, as each clip's decisions fell.
+
+    A clip that was not tested at every distance has no mean and is left out; one clip has no deviation.
+    """
+    network = {kind: _giga(cost, NETWORK) for kind, cost in costs.items()}
+    means = np.array([_overall(network, counts, cell) for counts in by_clip.values()])
+    means = means[~np.isnan(means)]
+    return {
+        "gmacs_clip_min": float(means.min()) if means.size else NAN,
+        "gmacs_clip_max": float(means.max()) if means.size else NAN,
+        "gmacs_clip_std": float(means.std(ddof=1)) if means.size > 1 else NAN,
+    }
 
 
 def _giga(cost: Cost, operators: Collection[str]) -> float:
@@ -199,60 +241,6 @@ def _uncounted(costs: Mapping[str, Cost]) -> str:
     )
 
 
-# ---- latency ----
-
-
-def _latency_columns(latency: Latency | None, counts: KindCounts, cell: Cell) -> dict[str, Any]:
-    """Milliseconds: `latency_of_<kind>_ms` median of a kind, `latency_gop_ms` their mean as the decisions fell.
-
-    The GOP mean weighs the kinds as the multiply-adds are weighed, by what was decided in the accuracy run; so one
-    interrupted sample does not move it, and a rare and dear kind keeps its share.
-
-    `latency_key_ms` is the median at d = 0, `latency_nonkey_ms` at d > 0; `latency_p50_ms`, `p90` and `p99`
-    are of all `latency_n` samples, the latter two NaN below 10 and 100 of them. `latency_note` says what
-    weakens the numbers. `environment` is JSON.
-    """
-    if latency is None:
-        return {"latency_n": 0}
-    ms = [(distance, kind, 1000 * seconds) for distance, kind, seconds in latency.samples]
-    everything = [value for _, _, value in ms]
-    kinds = sorted({kind for _, kind, _ in ms})
-    by_kind = {kind: [value for _, other, value in ms if other == kind] for kind in kinds}
-    medians = {kind: _percentile(values, 50) for kind, values in by_kind.items()}
-    untimed = sorted({kind for at_distance in counts.values() for kind in at_distance} - set(by_kind))
-    peak = latency.peak_memory_bytes
-    return {
-        "latency_n": len(ms),
-        "latency_key_ms": _percentile([value for d, _, value in ms if d == 0], 50),
-        "latency_nonkey_ms": _percentile([value for d, _, value in ms if d > 0], 50),
-        "latency_gop_ms": _overall(medians, counts, cell),
-        **{f"latency_p{p}_ms": _percentile(everything, p) for p in (50, 90, 99)},
-        "peak_memory_mib": NAN if peak is None else peak / 2**20,
-        "peak_memory_kind": latency.peak_memory_kind or "",
-        "environment": canonical_json(latency.environment),
-        "latency_note": _latency_note(by_kind, len(ms), untimed),
-        **{f"latency_of_{kind}_ms": value for kind, value in medians.items()},
-    }
-
-
-def _percentile(values: list[float], percent: int) -> float:
-    enough = {50: 1, 90: 10, 99: 100}[percent]  # below that it is the maximum by another name
-    return float(np.percentile(values, percent)) if len(values) >= enough else NAN
-
-
-def _latency_note(by_kind: Mapping[str, list[float]], number: int, untimed: list[str]) -> str:
-    notes = []
-    if untimed:
-        notes.append(f"GOP mean n/a: no step of kind {', '.join(untimed)} was timed")
-    if number < SETTLED_P90:
-        notes.append(f"n = {number}: p90 is not settled below {SETTLED_P90}")
-    for kind, values in by_kind.items():
-        low, middle, high = np.percentile(values, [25, 50, 75])
-        if high - low > NOISY * middle:
-            notes.append(f"{kind}: noisy, interquartile range {100 * (high - low) / middle:.0f} % of the median")
-    return "; ".join(notes)
-
-
 # ---- the order of the columns ----
 
 
@@ -263,35 +251,28 @@ _ACCURACY = [
         "frames",
         "tests",
         "miou_percent",
+        "miou_low_percent",
+        "miou_high_percent",
         "miou_min_percent",
         "miou_max_percent",
         "miou_pooled_percent",
     ),
-    "absent_classes",
+    *("absent_classes", "interval_note", "rounds"),
 ]
 _COST = [
-    *("gmacs_key", "gmacs_nonkey", "gmacs_gop", "gflops_gop", "gmacs_sampling_gop", "gmacs_other_gop"),
+    *("gmacs_key", "gmacs_nonkey", "gmacs_gop", "gflops_key", "gflops_nonkey", "gflops_gop"),
+    *("gmacs_clip_min", "gmacs_clip_max", "gmacs_clip_std", "gmacs_sampling_gop", "gmacs_other_gop"),
     *("uncounted", "parameters"),
-]
-_LATENCY = [
-    *(
-        "latency_n",
-        "latency_key_ms",
-        "latency_nonkey_ms",
-        "latency_gop_ms",
-        "latency_p50_ms",
-        "latency_p90_ms",
-    ),
-    *("latency_p99_ms", "peak_memory_mib", "peak_memory_kind", "environment", "latency_note"),
 ]
 
 
 def _column_order(rows: list[dict[str, Any]]) -> list[str]:
     """The fixed columns, then those by distance, by class (in class order) and by kind (by name)."""
-    fixed = [*_CELL, *_ACCURACY, *_COST, *_LATENCY]
+    fixed = [*_CELL, *_ACCURACY, *_COST, *FIXED_LATENCY]
     found = list(dict.fromkeys(name for row in rows for name in row if name not in fixed))
     distances = [name for name in found if name.startswith("miou_d")]
     distances.sort(key=lambda name: int(name.removeprefix("miou_d").removesuffix("_percent")))
     classes = [name for name in found if name.startswith("iou_")]
-    kinds = sorted(set(found) - set(distances) - set(classes))
-    return [*fixed, *distances, *classes, *kinds]
+    ends = [name for name in found if name.startswith(("miou_low_d", "miou_high_d"))]
+    kinds = sorted(set(found) - set(distances) - set(ends) - set(classes))
+    return [*fixed, *distances, *ends, *classes, *kinds]

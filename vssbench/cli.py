@@ -10,10 +10,12 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from vssbench.errors import UsageError
+from vssbench.records import Backend
 
-COMMANDS = ("run", "train", "data", "report", "motion", "ls")
+COMMANDS = ("run", "train", "data", "report", "check", "published", "motion", "ls")
 
 EXAMPLES = """examples:
   python run_bench.py --methods arseg,taplab
@@ -21,6 +23,7 @@ EXAMPLES = """examples:
   vssbench run --dataset camvid-sequence --data ~/camvid15 --weights weights/camvid -o runs/camvid
   vssbench train --recipe recipes/street.toml --weights weights/street
   vssbench data verify --dataset camvid-stills --data ~/camvid_stills
+  vssbench check runs/street
   vssbench motion video.mp4 -o vectors.npz --overlay vectors.mp4
 
 exit codes: 0 all is well; 1 a method failed, or a check found something; 2 wrong usage;
@@ -46,6 +49,17 @@ the drawing: a dot in the middle of the block, a line to its source
 
 exit codes: 0 all is well; 1 damage, and --keep-going read past it; 2 wrong usage, or an output that is there already;
 3 a video missing, damaged, or without vectors that can be read; 130 interrupted"""
+
+PUBLISHED_EPILOG = """examples:
+  vssbench published
+  vssbench published -o published
+
+a verdict for every printed number that a count can speak to:
+  agrees         ours by the paper's own way of counting is within the last printed digit or 0.05 %
+  misprint       it is another number that was counted (the note says which), or one digit is wrong
+  not derivable  the note has the arithmetic
+
+exit codes: 0 all is well; 2 wrong usage, or a folder that cannot be written"""
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -113,7 +127,9 @@ def _parser() -> argparse.ArgumentParser:
         "train": _train_parser(commands),
         "data": _data_parser(commands),
         "report": _report_parser(commands),
+        "check": _check_parser(commands),
         "motion": _motion_parser(commands),
+        "published": _published_parser(commands),
         "ls": _ls_parser(commands),
     }
     return parser
@@ -211,7 +227,19 @@ def _run_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser
     )
     machine = parser.add_argument_group("machine")
     machine.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
-    machine.add_argument("--repeats", type=_positive, default=3, help="timed passes a method (default: %(default)s)")
+    machine.add_argument(
+        "--backend",
+        default="eager",
+        choices=get_args(Backend),
+        help="the form in which networks run; bf16: float32 weights under bfloat16 autocast; compiled: torch.compile, "
+        "minutes before the first frame (default: %(default)s)",
+    )
+    machine.add_argument(
+        "--repeats",
+        type=_positive,
+        default=4,
+        help="timed passes a method over two GOPs; 64 frames settle p90, 662 p99 (default: %(default)s)",
+    )
     machine.add_argument("--no-latency", action="store_true", help="leave the timing out")
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -254,6 +282,32 @@ def _data_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParse
 def _report_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:  # type: ignore[type-arg]
     parser = _add(commands, "report", "write the tables and figures of a run folder again")
     parser.add_argument("run", metavar="RUN", help="run folder")
+    parser.add_argument(
+        "--bd-fit",
+        action="store_true",
+        help="also draw the fits behind the Bjontegaard differences: figures/bd_fit-CURVE.*",
+    )
+    return parser
+
+
+def _check_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    parser = _add(commands, "check", "hold a run folder against the rules that its numbers need to be believed")
+    parser.add_argument("run", metavar="RUN", help="run folder; exit code 1 where a rule is broken")
+    parser.add_argument(
+        "--weights", metavar="FOLDER", help="that the run had (default: where it says; the shipped ones for street)"
+    )
+    parser.add_argument("--json", action="store_true", help="every rule and everything that breaks it, for a program")
+    return parser
+
+
+def _published_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    parser = _add(
+        commands,
+        "published",
+        "count the operations of the AR-Seg, TapLab and TFC papers again and judge what they print",
+    )
+    parser.epilog = PUBLISHED_EPILOG
+    parser.add_argument("-o", "--out", metavar="FOLDER", help="write published.md, published.tex and published.csv")
     return parser
 
 

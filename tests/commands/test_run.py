@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tiny_weights import write_tiny_weights
 
+import reports.write
 import run_bench
 from vssbench.store import Store
 
@@ -208,6 +209,18 @@ def test_reports_can_be_written_again_from_the_store(bench, tmp_path, capsys):
     assert tables(tmp_path / "run") == before
     assert run_bench.main(["report", str(tmp_path)]) == 2
     assert "no run folder" in capsys.readouterr().err
+
+
+def test_the_fits_behind_the_differences_are_drawn_on_request_only(bench, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(reports.write, "write_bd_fits", lambda frame, folder: drawn.append((len(frame), folder)))
+    assert bench(tmp_path / "run", "--methods", "guess", "--no-latency") == 0
+    assert run_bench.main(["report", str(tmp_path / "run")]) == 0
+    assert drawn == []
+    assert run_bench.main(["report", str(tmp_path / "run"), "--bd-fit"]) == 0
+    ((rows, folder),) = drawn
+    assert rows > 0
+    assert folder == tmp_path / "run/figures"
 
 
 def test_weights_trained_anew_take_the_place_of_the_old_in_the_tables(bench, tmp_path, weights):

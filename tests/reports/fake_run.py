@@ -136,7 +136,7 @@ def add_results(store, cell, *, start, loss, kinds, key_gmacs=9.79, clips=2, fra
     store.set_status(cell.key, "done")
 
 
-def make_run(folder: Path, *, run=RUN, **setting):
+def make_run(folder: Path, *, run=RUN, clips=2, frames=3, **setting):
     """A run folder with every method of `run`; returns its open store."""
     store = Store.open(folder)
     for method, curves, point, start, loss, kinds in run:
@@ -148,5 +148,7 @@ def make_run(folder: Path, *, run=RUN, **setting):
             loss=loss,
             kinds=kinds,
             key_gmacs=kinds["frame"][1] if "frame" in kinds else 9.79,
+            clips=clips,
+            frames=frames,
         )
     return store

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.curves import SETTING, add_curve_differences, curve_differences, curve_points, settings
+from reports.curves import SETTING, curve_points, settings
+from reports.differences import add_curve_differences, curve_differences, point_differences
 
 NAN = float("nan")
 
@@ -148,3 +149,48 @@ def test_an_unknown_bit_rate_is_a_setting_of_its_own():
     ((setting, rows),) = settings(ANCHOR)
     assert np.isnan(setting["bitrate_kbps"])
     assert len(rows) == 4
+
+
+# ---- more of what a row holds ----
+
+
+def test_the_other_curves_the_shared_range_and_the_number_of_points_stand_beside_the_difference():
+    frame = together(ANCHOR, rows_of("half", [cost / 2 for cost in COSTS], [miou + 1 for miou in MIOUS]))
+    (row,) = curve_differences(frame).to_dict("records")
+    assert (row["points"], row["anchor_points"]) == (4, 4)
+    assert (row["bd_flops_shared_low_percent"], row["bd_flops_shared_high_percent"]) == (61, 70)
+    assert (row["bd_miou_shared_low_gmacs"], row["bd_miou_shared_high_gmacs"]) == pytest.approx((1, 4))
+    for name, unit in (("bd_flops", "percent"), ("bd_miou", "points")):
+        values = [row[f"{name}_{unit}"], row[f"{name}_pchip_{unit}"], row[f"{name}_akima_{unit}"]]
+        assert row[f"{name}_spread_points"] == pytest.approx(max(values) - min(values))
+        assert np.isfinite(values).all()
+
+
+def test_a_swinging_cubic_is_refused_and_the_others_are_shown_without_a_spread():
+    (row,) = curve_differences(together(ANCHOR, rows_of("zigzag", COSTS, [60.0, 69.0, 68.9, 70.0]))).to_dict("records")
+    assert np.isnan(row["bd_flops_percent"])
+    assert "the curve of the method does not rise" in row["bd_note"]
+    assert np.isfinite(row["bd_flops_pchip_percent"])
+    assert np.isnan(row["bd_flops_spread_points"])
+
+
+def test_a_single_point_is_read_against_the_anchors_curve():
+    frame = together(ANCHOR, rows_of("x", [2.0], [68.0], curves=""))
+    (row,) = point_differences(frame).to_dict("records")
+    assert row["method"] == "x@0"
+    assert row["point_flops_percent"] == pytest.approx(-50)  # the anchor pays 4 for 68
+    assert row["point_miou_points"] == pytest.approx(3)  # and has 65 for 2
+    assert row["point_note"] == ""
+
+
+def test_a_point_beyond_the_anchor_has_a_reason_and_no_number():
+    frame = together(ANCHOR, rows_of("x", [2.0], [75.0], curves=""))
+    (row,) = point_differences(frame).to_dict("records")
+    assert np.isnan(row["point_flops_percent"])
+    assert row["point_miou_points"] == pytest.approx(10)
+    assert row["point_note"].startswith("FLOPs at its mIoU n/a: the point lies at 75, outside the anchor's accuracies")
+
+
+def test_points_that_are_not_done_or_lack_a_number_are_not_compared():
+    frame = together(ANCHOR, rows_of("x", [2.0, NAN], [75.0, 68.0]), rows_of("y", [2.0], [68.0], status="failed"))
+    assert list(point_differences(frame)["method"]) == ["x@0"]

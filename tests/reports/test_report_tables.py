@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from fake_run import GOP_LENGTH, RUN, add_results, cell_of, make_run
@@ -42,7 +43,7 @@ def test_every_table_is_written_in_three_forms(run, tmp_path):
     written = write_tables(run, tmp_path / "summary")
     assert sorted(path.name for path in written) == sorted(
         f"{name}.{form}"
-        for name in ("table", "by_distance", "per_class", "cost", "bd", "latency")
+        for name in ("table", "by_distance", "per_class", "cost", "bd", "versus_anchor", "latency")
         for form in ("md", "tex", "csv")
     )
     assert all(path.stat().st_size for path in written)
@@ -111,9 +112,33 @@ def test_uncounted_operators_are_listed(tmp_path):
         (key,) = [cell.key for cell in store.cells() if cell.method == "arseg@0.5"]
         store.set_cost(key, "non-key", macs={"convolution": 1}, uncounted={"mine::fft": 12})
         write_tables(summarise(store), tmp_path)
-    text = (tmp_path / "cost.md").read_text()
-    assert "- arseg@0.5: not counted: non-key: mine::fft (12 elements)" in text
-    assert "Every operator was counted" not in text
+    for name in ("table", "cost"):
+        text = (tmp_path / f"{name}.md").read_text()
+        assert "- arseg@0.5: not counted: non-key: mine::fft (12 elements)" in text
+        assert "Every operator was counted" not in text
+
+
+def test_work_is_exported_in_macs_and_in_flops_and_every_header_says_which(run, tmp_path):
+    write_tables(run, tmp_path)
+    for name in ("table", "cost"):
+        exported = pd.read_csv(tmp_path / f"{name}.csv")
+        for part in ("key", "nonkey", "gop"):
+            np.testing.assert_allclose(exported[f"gflops_{part}"], 2 * exported[f"gmacs_{part}"])
+    for row in markdown_rows(tmp_path / "cost.md").values():
+        assert all("MACs" in name or "FLOPs" in name for name in row if name not in ("Method", "params (M)"))
+
+
+def test_the_spread_of_the_work_over_clips_stands_beside_its_mean(run, tmp_path):
+    write_tables(run, tmp_path)
+    rows = markdown_rows(tmp_path / "cost.md")
+    fixed = rows["arseg@0.5"]
+    assert fixed["least of a clip (GMACs)"] == fixed["most of a clip (GMACs)"] == fixed["GOP mean (GMACs)"]
+    assert fixed["deviation over clips (GMACs)"] == "0.000"
+    decides = rows["taplab:ffw+rgfs@0.3"]
+    least, mean, most = (
+        float(decides[f"{name} (GMACs)"]) for name in ("least of a clip", "GOP mean", "most of a clip")
+    )
+    assert least <= mean <= most
 
 
 def test_latency_says_where_it_was_measured(run, tmp_path):
@@ -139,7 +164,7 @@ def test_the_csv_holds_every_digit_and_every_column(run, tmp_path):
     write_tables(run, tmp_path)
     table, latency = (pd.read_csv(tmp_path / f"{name}.csv").set_index("key") for name in ("table", "latency"))
     together = set(table) | set(latency) | {"key"}
-    assert together == set(run.columns)
+    assert together == set(run.columns) - {"rounds"}  # arrays, of which the tables hold the intervals
     for key, value in run.set_index("key")["miou_percent"].dropna().items():
         assert table.loc[key, "miou_percent"] == pytest.approx(value, rel=1e-11)
 

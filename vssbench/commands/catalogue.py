@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,14 +77,15 @@ class Catalogue:
         families: name -> family of methods.
         datasets: name -> (folder or None -> data set).
         read_recipe, trainer: what `vssbench train` calls.
-        write_reports: (run folder, cells to report) -> the printed summary; tables and figures are written on the way.
+        write_reports: (run folder, cells to report, bd_fit=) -> the printed summary; tables and figures are written
+            on the way, with `bd_fit` those of the fits behind the Bjontegaard differences too.
     """
 
     families: dict[str, Family]
     datasets: dict[str, Callable[[Path | None], Dataset]]
     read_recipe: Callable[[Path], Any]
     trainer: Callable[..., Any]
-    write_reports: Callable[[Path, Collection[str] | None], str]
+    write_reports: Callable[..., str]
 
     def dataset(self, name: str, folder: Path | None) -> Dataset:
         """A data set by name. Raises: UsageError, with a suggestion."""

@@ -15,5 +15,5 @@ def report(options: argparse.Namespace, catalogue: Catalogue) -> int:
     folder = Path(options.run)
     if not (folder / "results.sqlite").is_file():
         raise StoreError(f"{folder} is no run folder (it has no results.sqlite); give the folder of -o")
-    print(catalogue.write_reports(folder, recorded_cells(folder)))
+    print(catalogue.write_reports(folder, recorded_cells(folder), bd_fit=options.bd_fit))
     return 0

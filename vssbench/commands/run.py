@@ -18,6 +18,7 @@ from vssbench.commands.catalogue import Bench, Catalogue
 from vssbench.datasets.clips import default_bitrate_kbps
 from vssbench.datasets.selection import Selection, select
 from vssbench.errors import BitstreamError, DatasetError, StoreError, UsageError
+from vssbench.latency.backends import require_backend
 from vssbench.latency.environment import environment
 from vssbench.progress import ProgressBar
 from vssbench.records import Dataset
@@ -41,6 +42,7 @@ def run(options: argparse.Namespace, words: Sequence[str], catalogue: Catalogue)
     dataset = catalogue.dataset(options.dataset, Path(options.data) if options.data else None)
     out = Path(options.out or f"runs/{options.dataset}")
     device = _device(options.device)
+    require_backend(options.backend, device)
     selection, settings = _settings(options, dataset)
     if options.dry_run:
         return _dry_run(options, catalogue, dataset, settings, device)
@@ -202,6 +204,7 @@ def _settings(options: argparse.Namespace, dataset: Dataset) -> tuple[Selection,
             seed=options.seed,
             trace=options.trace,
             compensation=options.compensation,
+            backend=options.backend,
         )
         for codec in comma_list(options.codec)
     ]

@@ -1,0 +1,1 @@
+"""The numbers of print, counted again: what `reports.published` judges them against."""

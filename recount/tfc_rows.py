@@ -1,0 +1,209 @@
+"""TFC's rows: the parameters of its Table 1, and the operations that its section 4.2 states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from recount import costs
+from recount.costs import GIGA
+from reports.published.numbers import PARAMETERS, PrintedNumber
+from reports.published.verdicts import Recount
+from vssbench.complexity.macs import MacCount, count_macs
+from vssbench.complexity.params import count_parameters
+from vssbench.networks.segformer import VARIANTS, SegFormer
+
+CLASSES = 124  # of VSPW
+SIZE = (480, 853)  # sec. 4.1
+DECODER = 256  # channels of its decoder, for all encoders
+OTHER_SIZES = ((480, 480), (480, 512), (512, 512))
+MEGA = 1e6
+
+
+def recount_tfc(number: PrintedNumber, all_numbers: Sequence[PrintedNumber]) -> Recount:
+    """A row of TFC's."""
+    siblings = [each for each in all_numbers if each.source == number.source and each.metric == number.metric]
+    variant = number.backbone.removeprefix("MiT-").lower()
+    if number.metric == PARAMETERS:
+        return _parameters(number, variant, siblings)
+    image = {each.backbone.removeprefix("MiT-").lower(): each.value for each in siblings if each.method == "SegFormer"}
+    return (
+        _image(variant, image) if number.method == "SegFormer" else _nonkey(number, variant, nearest_form(FORMS, image))
+    )
+
+
+# ---- parameters ----
+
+
+def _parameters(number: PrintedNumber, variant: str, siblings: Sequence[PrintedNumber]) -> Recount:
+    own = count_parameters([network(variant, DECODER)]) / MEGA
+    image = next(each for each in siblings if (each.method, each.backbone) == ("SegFormer", number.backbone))
+    basis = f"SegFormer-{variant.upper()}, decoder of {DECODER} channels, {CLASSES} classes"
+    if number.method in ("SegFormer", "SegFormer+Feature Reuse"):
+        return Recount(ours=own, basis=basis, true=own, true_all_kinds=own, arithmetic=_surplus(siblings))
+    if number.method == "SegFormer+TFC":
+        ours = own + deformable_layer_parameters() / MEGA
+        remark = (
+            f"as our SegFormer ({own:.3f} M) and one encoder layer of Deformable DETR "
+            f"({deformable_layer_parameters() / MEGA:.3f} M), of which the paper does not say that it is its module"
+        )
+        return Recount(ours=ours, basis=f"{basis}, one layer of Deformable DETR", remark=remark)
+    return Recount(
+        arithmetic=f"{number.value - image.value:.1f} M on the printed {image.printed} of SegFormer; the method is "
+        "none of ours"
+    )
+
+
+def _surplus(siblings: Sequence[PrintedNumber]) -> str:
+    """What every printed SegFormer has more than ours, to the rounding of print."""
+    low, high = 0.0, float("inf")
+    for each in siblings:
+        if each.method == "SegFormer":
+            own = count_parameters([network(each.backbone.removeprefix("MiT-").lower(), DECODER)]) / MEGA
+            half = 0.5 * 10.0**-each.decimals
+            low, high = max(low, each.value - half - own), min(high, each.value + half - own)
+    layer, classifier = (DECODER + 1) * DECODER / MEGA, (DECODER + 1) * CLASSES / MEGA
+    return (
+        f"all printed SegFormers together allow {low:.3f} to {high:.3f} M more than ours; one more {DECODER}x{DECODER} "
+        f"layer ({layer:.3f} M) would do, and so would two more classifiers ({2 * classifier:.3f} M)"
+    )
+
+
+def deformable_layer_parameters(*, width: int = DECODER, heads: int = 8, levels: int = 4, points: int = 4) -> int:
+    """Parameters of one encoder layer of Deformable DETR: deformable attention, two norms, a feed-forward of 4 x width.
+
+    Source: Zhu et al., ICLR 2021, sec. 4.1 and A.4, whose heads, levels and points are the defaults.
+    """
+    samples = heads * levels * points
+    attention = (width + 1) * (2 * samples + samples + width + width)  # offsets, weights, values, output
+    feed_forward = (width + 1) * 4 * width + (4 * width + 1) * width
+    return attention + feed_forward + 2 * 2 * width
+
+
+# ---- operations ----
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """One way to count SegFormer."""
+
+    size: tuple[int, int]
+    paper_decoder: bool  # SegFormer's own, 768 channels from B2 on
+    attention: bool  # whether the products of attention count
+    factor: int  # 2 for FLOPs
+
+    def __str__(self) -> str:
+        decoder = "SegFormer's decoder" if self.paper_decoder else f"a decoder of {DECODER} channels"
+        attention = "with" if self.attention else "without"
+        height, width = self.size
+        return f"{height}x{width}, {decoder}, {attention} the products of attention" + ", x 2" * (self.factor == 2)
+
+    def gmacs(self, variant: str) -> float:
+        """What it gives for SegFormer."""
+        return self._of(variant, stages=4)
+
+    def nonkey_gmacs(self, variant: str) -> float:
+        """What it gives for a non-key frame of TFC, without its deformable attention."""
+        return self._of(variant, stages=2)
+
+    def _of(self, variant: str, *, stages: int) -> float:
+        decoder = VARIANTS[variant][2] if self.paper_decoder else DECODER
+        count = _stages(variant, self.size, stages) + _head(variant, decoder, self.size)
+        return self.factor * _gmacs(count, attention=self.attention)
+
+
+FORMS = [
+    Form(size=size, paper_decoder=decoder, attention=attention, factor=factor)
+    for size, decoder, attention, factor in product((SIZE, *OTHER_SIZES), (False, True), (False, True), (1, 2))
+]
+
+
+def _image(variant: str, printed: dict[str, float]) -> Recount:
+    """SegFormer itself, of which two encoders are printed; a form must give both."""
+    plain = Form(size=SIZE, paper_decoder=False, attention=False, factor=1)
+    whole = Form(size=SIZE, paper_decoder=False, attention=True, factor=1)
+    here = [form for form in FORMS if form.size == SIZE]
+    best, at_size = nearest_form(FORMS, printed), nearest_form(here, printed)
+    count = _stages(variant, SIZE, 4) + _head(variant, DECODER, SIZE)
+    return Recount(
+        ours=plain.gmacs(variant),
+        basis=str(plain),
+        true=count.network / GIGA,
+        true_all_kinds=count.total / GIGA,
+        arithmetic=f"at the stated {SIZE[0]}x{SIZE[1]} it takes {plain.gmacs(variant):.2f} without and "
+        f"{whole.gmacs(variant):.2f} with the products of attention; of {len(here)} forms at that size none gives both "
+        f"printed baselines (nearest: {_both(at_size, printed)}); of {len(FORMS)} forms at any size tried the nearest "
+        f"is {_both(best, printed)}",
+    )
+
+
+def nearest_form(forms: Sequence[Form], printed: dict[str, float]) -> Form:
+    """The form that comes nearest to all printed numbers, encoder -> GFLOPs, at once."""
+    return min(forms, key=lambda form: max(abs(value / form.gmacs(variant) - 1) for variant, value in printed.items()))
+
+
+def _both(form: Form, printed: dict[str, float]) -> str:
+    values = ", ".join(
+        f"{variant.upper()} {form.gmacs(variant):.2f} for {value:g}" for variant, value in printed.items()
+    )
+    return f"{form}: {values}"
+
+
+def _nonkey(number: PrintedNumber, variant: str, nearest: Form) -> Recount:
+    """A non-key frame runs stages 1 and 2, and the decoder on these and the key frame's 3 and 4."""
+    count = _stages(variant, SIZE, 2) + _head(variant, DECODER, SIZE)
+    ours = _gmacs(count, attention=False)
+    elsewhere = nearest.nonkey_gmacs(variant)
+    return Recount(
+        ours=ours,
+        basis="stages 1 and 2 and the decoder, without the products of attention",
+        true=count.network / GIGA,
+        true_all_kinds=count.total / GIGA,
+        arithmetic=f"before any deformable attention, stages 1 and 2 and the decoder take {ours:.2f} at "
+        f"{SIZE[0]}x{SIZE[1]}, {count.network / GIGA:.2f} with the products of attention; in the form nearest to the "
+        f"printed baselines ({nearest}) {elsewhere:.2f}, which would leave {number.value - elsewhere:.2f} for it",
+    )
+
+
+def _gmacs(count: MacCount, *, attention: bool) -> float:
+    plain = count.by_kind["convolution"] + count.by_kind["linear"]
+    return (plain + (count.by_kind["attention"] if attention else 0)) / GIGA
+
+
+@cache
+def network(variant: str, decoder_channels: int) -> SegFormer:
+    """SegFormer for VSPW, without values."""
+    with costs.META:
+        return SegFormer(num_classes=CLASSES, variant=variant, decoder_channels=decoder_channels).eval()  # type: ignore[arg-type]
+
+
+def _stages(variant: str, size: tuple[int, int], stages: int) -> MacCount:
+    """The first stages of the encoder."""
+    return sum((_stage(variant, size, index) for index in range(stages)), start=MacCount())
+
+
+@cache
+def _stage(variant: str, size: tuple[int, int], index: int) -> MacCount:
+    net = network(variant, DECODER)
+    x = costs.images(size) if index == 0 else _levels(net, size)[index - 1]
+    return count_macs(lambda: net.stage(index, x))
+
+
+def _levels(net: SegFormer, size: tuple[int, int]) -> tuple[Tensor, ...]:
+    """What the encoder gives for a picture, without values."""
+    return tuple(
+        torch.empty(1, channels, -(-size[0] // side), -(-size[1] // side), device=costs.META)
+        for channels, side in zip(net.channels, (4, 8, 16, 32), strict=True)
+    )
+
+
+@cache
+def _head(variant: str, decoder_channels: int, size: tuple[int, int]) -> MacCount:
+    """The decoder and the classifier."""
+    net = network(variant, decoder_channels)
+    return count_macs(lambda: net.classify(net.refine(_levels(net, size))))

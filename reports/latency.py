@@ -1,0 +1,196 @@
+"""What the tables say of a method's timed steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from vssbench.latency.statistics import (
+    AA_LIMIT,
+    BUSY_LIMIT,
+    Distribution,
+    TimedStep,
+    aa_difference,
+    distribution,
+    median,
+    minimum_samples,
+)
+from vssbench.store import Latency, LatencySample, PhaseSample
+from vssbench.store_schema import canonical_json
+
+NOISY = 0.10  # interquartile range over median, torch.utils.benchmark's threshold for a warning
+GOP = "(GOP, per frame)"  # beside the kinds of frame: every timed GOP's mean
+NAN = float("nan")
+
+FIXED = (  # in the order of the table; columns by kind and by phase follow
+    *("latency_n", "latency_key_ms", "latency_nonkey_ms", "latency_gop_ms", "latency_gop_mean_ms"),
+    *("latency_gop_device_ms", "latency_throughput_fps", "latency_mean_ms", "latency_iqr_ms"),
+    *("latency_p50_ms", "latency_p90_ms", "latency_p99_ms", "latency_aa_percent"),
+    *("latency_lookahead_frames", "latency_waiting_ms", "latency_decode_ms", "latency_side_information_ms"),
+    *("latency_outputs_differing_percent", "peak_memory_mib", "peak_memory_kind", "environment", "latency_machine"),
+    "latency_note",
+)
+
+
+def latency_columns(
+    latency: Latency | None,
+    *,
+    kinds: Collection[str],
+    gop_length: int,
+    mean_over_gop: Callable[[Mapping[str, float]], float],
+) -> dict[str, Any]:
+    """Milliseconds, of the timed steps; `latency_gop_ms` is the mean of the kinds' medians as the decisions fell.
+
+    That mean weighs the kinds as the multiply-adds are weighed, by what was decided in the accuracy run; so one
+    interrupted sample does not move it, and a rare and dear kind keeps its share. `latency_gop_mean_ms` is the same of
+    the kinds' means, and `latency_throughput_fps` its inverse.
+
+    `latency_key_ms` is the median at d = 0, `latency_nonkey_ms` at d > 0; mean, IQR and percentiles are of all
+    `latency_n` samples, p90 and p99 MLPerf's early-stopping estimates, NaN below 64 and 662 of them. The same by kind,
+    `latency_of_<kind>_ms` being the median; the kind GOP holds every timed GOP's mean. `latency_phase_<part>_ms` are
+    means over a GOP that add up to a step; decoding and reading side information come before a step, and
+    `latency_waiting_ms` is what look-ahead costs at the video's frame rate. `latency_note`: what weakens the numbers.
+
+    Args:
+        latency: as stored; None where the cell was not timed.
+        kinds: that the accuracy run met.
+        gop_length: L.
+        mean_over_gop: kind -> value to the mean over a GOP as the decisions fell, NaN where a kind is missing.
+    """
+    if latency is None:
+        return {"latency_n": 0}
+    samples, facts = latency.samples, latency.facts
+    by_kind = _by_kind(samples)
+    spread = {kind: distribution([1000 * s.seconds for s in of_kind]) for kind, of_kind in by_kind.items()}
+    everything = distribution([1000 * sample.seconds for sample in samples])
+    mean = mean_over_gop({kind: of_kind.mean for kind, of_kind in spread.items()})
+    device = {kind: _device_ms(of_kind) for kind, of_kind in by_kind.items()}
+    difference = aa_difference(map(_timed_step, samples))
+    peak = latency.peak_memory_bytes
+    whole_gops = {GOP: distribution(_gop_means_ms(samples, gop_length))}
+    return {
+        "latency_n": everything.n,
+        "latency_key_ms": median([1000 * s.seconds for s in samples if s.distance == 0]),
+        "latency_nonkey_ms": median([1000 * s.seconds for s in samples if s.distance > 0]),
+        "latency_gop_ms": mean_over_gop({kind: of_kind.median for kind, of_kind in spread.items()}),
+        "latency_gop_mean_ms": mean,
+        "latency_gop_device_ms": mean_over_gop(device),
+        "latency_throughput_fps": 1000 / mean if mean > 0 else NAN,
+        "latency_mean_ms": everything.mean,
+        "latency_iqr_ms": everything.interquartile_range,
+        "latency_p50_ms": everything.median,
+        "latency_p90_ms": everything.p90,
+        "latency_p99_ms": everything.p99,
+        "latency_aa_percent": 100 * difference,
+        **_before_a_step(facts),
+        "latency_outputs_differing_percent": 100 * facts["outputs"]["share"] if facts.get("outputs") else NAN,
+        "peak_memory_mib": NAN if peak is None else peak / 2**20,
+        "peak_memory_kind": latency.peak_memory_kind or "",
+        "environment": canonical_json(latency.environment),
+        "latency_machine": canonical_json(facts.get("machine") or {}),
+        "latency_note": "; ".join(_notes(spread, everything.n, sorted(set(kinds) - set(by_kind)), difference, facts)),
+        **_phase_columns(latency.phases, mean_over_gop),
+        **_kind_columns(spread | (whole_gops if whole_gops[GOP].n else {})),
+        **{f"latency_device_of_{kind}_ms": value for kind, value in device.items()},
+        **{f"peak_memory_of_{kind}_mib": b / 2**20 for kind, b in facts.get("peak_memory_of", {}).items()},
+    }
+
+
+def _by_kind(samples: Sequence[LatencySample]) -> dict[str, list[LatencySample]]:
+    kinds = sorted({sample.kind for sample in samples})
+    return {kind: [sample for sample in samples if sample.kind == kind] for kind in kinds}
+
+
+def _timed_step(sample: LatencySample) -> TimedStep:
+    return TimedStep(
+        position=sample.distance,
+        kind=sample.kind,
+        seconds=sample.seconds,
+        device_seconds=sample.device_seconds,
+        pass_number=sample.pass_number,
+    )
+
+
+def _device_ms(samples: Sequence[LatencySample]) -> float:
+    """The median between two events on the device; NaN where it has no clock of its own."""
+    return median([1000 * s.device_seconds for s in samples if s.device_seconds is not None])
+
+
+def _gop_means_ms(samples: Sequence[LatencySample], gop_length: int) -> list[float]:
+    """The mean time of a frame in each GOP that was timed whole; samples are in the order in which they ran."""
+    gops: list[list[LatencySample]] = []
+    for sample in samples:
+        if sample.distance == 0 or not gops:
+            gops.append([])
+        gops[-1].append(sample)
+    return [1000 * sum(s.seconds for s in gop) / gop_length for gop in gops if len(gop) == gop_length]
+
+
+def _before_a_step(facts: Mapping[str, Any]) -> dict[str, float]:
+    """What a frame waits for before its step: later frames, the decoder, and the reading of side information."""
+    lookahead, fps = facts.get("lookahead_frames"), facts.get("fps")
+    plain, with_side = _mean_ms(facts.get("decode_s")), _mean_ms(facts.get("decode_with_side_s"))
+    return {
+        "latency_lookahead_frames": NAN if lookahead is None else lookahead,
+        "latency_waiting_ms": NAN if lookahead is None or not fps else 1000 * lookahead / fps,
+        "latency_decode_ms": plain,
+        "latency_side_information_ms": with_side - plain,
+    }
+
+
+def _mean_ms(seconds: Sequence[float] | None) -> float:
+    return 1000 * sum(seconds) / len(seconds) if seconds else NAN
+
+
+def _phase_columns(
+    phases: Sequence[PhaseSample], mean_over_gop: Callable[[Mapping[str, float]], float]
+) -> dict[str, float]:
+    """Each part's mean by kind, then over the GOP; a step that lacks a part spends nothing on it."""
+    steps = {(part.number, part.kind) for part in phases}
+    kinds = {kind: sum(other == kind for _, other in steps) for _, kind in steps}
+    names = dict.fromkeys(part.phase for part in phases)
+    columns = {}
+    for name in names:
+        of_kind = {
+            kind: 1000 * sum(p.seconds for p in phases if p.phase == name and p.kind == kind) / number
+            for kind, number in kinds.items()
+        }
+        columns[f"latency_phase_{name.replace(' ', '_')}_ms"] = mean_over_gop(of_kind)
+    return columns
+
+
+def _kind_columns(spread: Mapping[str, Distribution]) -> dict[str, float]:
+    columns: dict[str, float] = {}
+    for kind, of_kind in spread.items():
+        columns |= {
+            f"latency_n_of_{kind}": of_kind.n,
+            f"latency_of_{kind}_ms": of_kind.median,
+            f"latency_mean_of_{kind}_ms": of_kind.mean,
+            f"latency_iqr_of_{kind}_ms": of_kind.interquartile_range,
+            f"latency_p90_of_{kind}_ms": of_kind.p90,
+            f"latency_p99_of_{kind}_ms": of_kind.p99,
+        }
+    return columns
+
+
+def _notes(
+    spread: Mapping[str, Distribution], number: int, untimed: list[str], difference: float, facts: Mapping[str, Any]
+) -> Iterator[str]:
+    if untimed:
+        yield f"GOP mean n/a: no step of kind {', '.join(untimed)} was timed"
+    if number < minimum_samples(0.9):
+        yield f"n = {number}: p90 is not settled below {minimum_samples(0.9)}"
+    if difference > AA_LIMIT:
+        yield (
+            f"too noisy: timed twice in turn, it differs from itself by {100 * difference:.1f} %, more than "
+            f"{100 * AA_LIMIT:g} %"
+        )
+    for kind, of_kind in spread.items():
+        if of_kind.interquartile_range > NOISY * of_kind.median:
+            share = 100 * of_kind.interquartile_range / of_kind.median
+            yield f"{kind}: noisy, interquartile range {share:.0f} % of the median"
+    machine = facts.get("machine") or {}
+    if machine.get("throttled"):
+        yield "the machine slowed down for heat or power meanwhile"
+    if (machine.get("busy_by_others") or 0) > BUSY_LIMIT:
+        yield f"other processes used {100 * machine['busy_by_others']:.0f} % of the processors meanwhile"

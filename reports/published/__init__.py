@@ -1,0 +1,1 @@
+"""The operation counts of print: the numbers, the rules that judge them, and the tables of verdicts."""

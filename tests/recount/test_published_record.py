@@ -1,0 +1,362 @@
+"""The published record counted again: what agrees, what is a misprint, and how far the rest can be derived."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import time
+
+import pytest
+
+import run_bench
+from recount.published import judge_published, recount
+from reports.published.numbers import BD, CHANGE, OPERATIONS, PARAMETERS, printed_numbers
+from reports.published.verdicts import AGREES, MISPRINT, NOT_DERIVABLE, judge
+
+
+@pytest.fixture(scope="module")
+def record():
+    return judge_published()
+
+
+def only(record, **wanted):
+    """The judged numbers whose printed row has these words."""
+    return [each for each in record if all(getattr(each.printed, name) == value for name, value in wanted.items())]
+
+
+def one(record, **wanted):
+    [each] = only(record, **wanted)
+    return each
+
+
+def by_method(record, **wanted):
+    return {(each.printed.method, each.printed.setting): each for each in only(record, **wanted)}
+
+
+# ---- Tables 1 and A1 ----
+
+
+def test_every_row_of_tables_1_and_a1_is_within_a_twentieth_of_a_percent_but_one(record):
+    rows = [each for table in ("1", "A1") for each in only(record, table=table, metric=OPERATIONS)]
+    assert len(rows) == 16 + 28
+    far = [each for each in rows if not abs(each.off) <= 0.05]
+    assert [each.printed.printed for each in far] == ["66.56"]
+    assert {each.verdict for each in rows if each not in far} == {AGREES}
+
+
+# arseg.md 3.2 and 3.3: (data set, backbone, setting) -> the paper's way, convolutions and linear layers that run
+COUNTED = {
+    ("CamVid", "PSPNet18", "1.0x"): (309.024, 308.642),
+    ("CamVid", "PSPNet18", "0.7x"): (151.428, 151.241),
+    ("CamVid", "PSPNet18", "0.5x"): (77.266, 77.170),
+    ("CamVid", "BiseNet18", "1.0x"): (58.826, 39.119),
+    ("CamVid", "BiseNet18", "0.6x"): (21.210, 14.115),
+    ("Cityscapes", "PSPNet18", "1.0x"): (560.969, 539.978),
+    ("Cityscapes", "PSPNet18", "0.6x"): (202.969, 195.374),
+    ("Cityscapes", "BiseNet18", "1.0x"): (178.955, 118.338),
+    ("Cityscapes", "BiseNet18", "0.6x"): (65.563, 43.344),
+    ("CamVid", "PSPNet18", "AR0.7 L=12"): (169.858, None),
+    ("CamVid", "PSPNet18", "AR0.5 L=12"): (101.982, 101.89),
+    ("CamVid", "BiseNet18", "AR0.5 L=12"): (18.962, 12.71),
+    ("Cityscapes", "PSPNet18", "AR0.5 L=12"): (177.446, 170.89),
+    ("Cityscapes", "BiseNet18", "AR0.7 L=12"): (97.098, None),
+    ("Cityscapes", "BiseNet18", "AR0.5 L=12"): (56.994, 38.05),
+}
+
+
+@pytest.mark.parametrize(("dataset", "backbone", "setting"), COUNTED)
+def test_the_counts_are_those_of_an_independent_measurement(record, dataset, backbone, setting):
+    each = one(record, table="A1", metric=OPERATIONS, dataset=dataset, backbone=backbone, setting=setting)
+    paper, true = COUNTED[dataset, backbone, setting]
+    assert each.recount.ours == pytest.approx(paper, abs=0.0011)
+    if true is not None:
+        assert each.recount.true == pytest.approx(true, abs=0.006)
+    assert each.recount.true_all_kinds > each.recount.true  # resizes
+
+
+def test_the_changes_of_table_a1_are_within_a_tenth_of_a_point_but_a_slip(record):
+    rows = only(record, table="A1", metric=CHANGE)
+    assert len(rows) == 24
+    [wrong] = [each for each in rows if each.verdict != AGREES]
+    assert (wrong.printed.printed, wrong.verdict) == ("-51.6", MISPRINT)
+    assert wrong.reason == "one digit is not that of -50.6"
+
+
+# ---- every misprint, and every reason ----
+
+MISPRINTS = {  # what is printed wrongly -> what the reason must say
+    ("A1", "66.56"): "one digit is not that of 65.56, from which the change beside it, -63.4 %",
+    ("A1", "-51.6"): "one digit is not that of -50.6",
+    ("A2", "101.98"): "it is that of AR0.5; the row's own is 133.09, from which the change beside it, -57.0 %",
+    ("A2", "-45.7"): "107.52 / 215.90 - 1 = -50.2",
+    ("2", "101.98"): "it is that of AR0.5; the row's own is 133.09, from which the change beside it, -57.0 %",
+    ("2", "-45.7"): "107.52 / 215.90 - 1 = -50.2",
+    ("3", "107.32"): "one digit is not that of 107.82",
+    (
+        "3",
+        "214.76",
+    ): "a non-key frame's cost alone, 214.43, not averaged over the GOP (the average is 222.31), and 0.33",
+    (
+        "3",
+        "308.46",
+    ): "a non-key frame's cost alone, 308.13, not averaged over the GOP (the average is 308.21), and 0.33",
+    ("3", "97.88"): "without the classifier's term, which the rows of L = 12 hold; the row's own is 98.22",
+    ("3", "94.11"): "without the classifier's term",
+    ("3", "90.34"): "without the classifier's term",
+    ("A5", "77.27"): "it is that of the 0.5x network; the row's own is 111.26",
+    ("A5", "14.97"): "it is that of the 0.5x network; the row's own is 21.21",
+    ("A5", "101.98"): "it is that of AR0.5; the row's own is 133.09",
+    ("A5", "18.96"): "it is that of AR0.5; the row's own is 24.68",
+    ("text A2.2", "309.02"): "it is that of CamVid; the row's own is 560.97",
+}
+
+
+def test_these_are_the_misprints_and_no_others(record):
+    found = {
+        (each.printed.table, each.printed.printed): each.reason
+        for each in record
+        if each.verdict == MISPRINT and each.printed.source != "arseg_slides"  # which repeat the papers
+    }
+    assert found.keys() == MISPRINTS.keys()
+    assert all(MISPRINTS[place] in reason for place, reason in found.items())
+
+
+def verdict_of(each):
+    return (each.printed.row[2:], each.printed.metric, each.verdict, each.reason)
+
+
+def test_the_slides_repeat_the_verdicts_of_the_tables(record):
+    tables = {"slide-Table1": "1", "slide-ablation": "3", "slide-video-based": "A2"}
+    for slide, table in tables.items():
+        shown, printed = only(record, table=slide), only(record, table=table)
+        printed = [each for each in printed if each.printed.source.startswith("arseg")]
+        assert shown
+        assert [verdict_of(each) for each in shown] == [verdict_of(each) for each in printed]
+
+
+def test_whatever_does_not_agree_has_a_reason(record):
+    assert all(each.reason for each in record if each.verdict != AGREES)
+    assert {each.verdict for each in record} == {AGREES, MISPRINT, NOT_DERIVABLE}
+
+
+# ---- Table 3 ----
+
+TABLE_3 = {  # arseg.md 3.4: row -> the paper's way
+    "w/o CReFF": 96.579,
+    "W_MV": 25.752,
+    "F_LA (7x7)": 101.982,
+    "W_MV + F_LA (3x3)": 98.738,
+    "W_MV + F_LA (7x7)": 101.982,
+    "W_MV + F_LA (11x11)": 107.822,
+    "W_MV + F_LA* (7x7)": 170.959,
+    "W_MV + F_Conv": 143.628,
+    "CReFF w/o DC": 101.982,
+    "before C1x1": 101.982,
+    "before N_task": 222.314,
+    "before N_feat": 308.208,
+    "AR0.5-PSP18 L=12": 101.982,
+    "AR0.5-PSP18 L=15": 98.218,
+    "AR0.5-PSP18 L=20": 94.454,
+    "AR0.5-PSP18 L=30": 90.689,
+}
+
+
+@pytest.mark.parametrize("method", TABLE_3)
+def test_a_row_of_table_3_by_the_papers_way(record, method):
+    assert one(record, table="3", metric=OPERATIONS, method=method).recount.ours == pytest.approx(
+        TABLE_3[method], abs=0.0015
+    )
+
+
+def test_the_interval_rows_differ_from_ours_by_the_averaged_classifier_term(record):
+    # C n (P - p) = 64 x 11 x (691200 - 172800) = 0.36495 G; (L - 1) / L of it is left out
+    term = 64 * 11 * (720 * 960 - 360 * 480) / 1e9
+    for length, without in ((15, 97.877), (20, 94.107), (30, 90.336)):
+        each = one(record, table="3", metric=OPERATIONS, method=f"AR0.5-PSP18 L={length}")
+        assert each.recount.ours - term * (length - 1) / length == pytest.approx(without, abs=0.001)
+        assert each.printed.value == pytest.approx(without, rel=5e-4)
+
+
+def test_true_counts_of_the_ablations_tell_them_apart(record):
+    true = {method: one(record, table="3", metric=OPERATIONS, method=method).recount for method in TABLE_3}
+    assert true["W_MV"].true < true["w/o CReFF"].true < true["W_MV + F_LA (3x3)"].true < true["W_MV + F_LA (7x7)"].true
+    # without the warp the same convolutions and attention, but 4 MACs a channel and pixel less on 11 of 12 frames
+    warp = 4 * 64 * 720 * 960 / 1e9 * 11 / 12
+    assert true["F_LA (7x7)"].true == true["W_MV + F_LA (7x7)"].true
+    difference = true["W_MV + F_LA (7x7)"].true_all_kinds - true["F_LA (7x7)"].true_all_kinds
+    assert difference == pytest.approx(warp)
+
+
+def test_global_attention_takes_keys_that_no_map_has(record):
+    each = one(record, table="3", metric=OPERATIONS, method="W_MV + F_GA (1/32)")
+    assert each.verdict == NOT_DERIVABLE
+    # 2 x 660 x C P more than CReFF's encoders: (309.024 + 11 (77.266 + 1.194 + 58.393 + 0.365)) / 12
+    assert each.recount.ours == pytest.approx(151.535, abs=0.002)
+    for text in (
+        "660 keys of a 22x30 map gives 151.5",
+        "as the released program computes it 156.73",
+        "takes 192.0 keys",
+    ):
+        assert text in each.reason
+
+
+# ---- Table A4 ----
+
+
+def test_table_a4_is_not_derivable_and_says_how_near_one_gets(record):
+    rows = {(e.printed.backbone, e.printed.setting): e for e in only(record, table="A4")}
+    assert {each.verdict for each in rows.values()} == {NOT_DERIVABLE}
+    small, large = rows["PSPNet-50", "1.0x"], rows["PSPNet-101", "1.0x"]
+    assert "the nearest is 7x7 stem, without auxiliary head, 1418.61 (-1.60 %)" in small.reason
+    # deep stem and auxiliary head take 2175.27, and the classifier counted four times 3 x 0.319 more
+    assert "the nearest is deep stem, with auxiliary head, 2176.22 (+0.25 %)" in large.reason
+    # 17 bottlenecks of 1024 channels at 128x256: 17 x (2 x 1024 x 256 + 9 x 256 x 256) x 32768 and 2 a norm's element
+    blocks = 17 * ((2 * 1024 * 256 + 9 * 256 * 256) + 2 * (2 * 256 + 1024)) * 128 * 256 / 1e9
+    assert blocks == pytest.approx(622.33, abs=0.01)
+    assert f"take 785.86 more than PSPNet-50; its 17 further blocks take {blocks:.2f}" in small.reason.replace(
+        "takes", "take"
+    )
+
+
+def test_the_ar_column_of_a4_is_near_a_scale_of_06_not_05(record):
+    rows = {(e.printed.backbone, e.printed.setting): e for e in only(record, table="A4")}
+    assert "581.34 (s = 0.6) and 438.38 (s = 0.5)" in rows["PSPNet-50", "AR0.6"].reason
+    # (12 x 390.16 - 987.75) / 11
+    assert "390.16 takes 335.83 for a non-key frame, 0.340 of a key frame" in rows["SegFormer-MIT-B3", "AR0.6"].reason
+
+
+def test_segformer_of_a4_without_and_with_the_products_of_attention(record):
+    each = one(record, table="A4", backbone="SegFormer-MIT-B3", setting="1.0x")
+    assert each.recount.ours == pytest.approx(571.875, abs=0.001)
+    assert each.recount.true == pytest.approx(949.230, abs=0.001)
+
+
+# ---- the other systems ----
+
+
+def test_taplab_rows_follow_from_its_settings_on_camvid_and_not_on_cityscapes(record):
+    camvid = one(record, table="A2", dataset="CamVid", method="TapLab-BL2", setting="video L=12", metric=OPERATIONS)
+    city = one(record, table="A2", dataset="Cityscapes", method="TapLab-BL2", setting="video L=12", metric=OPERATIONS)
+    # [1 + 11 (0.1 + 0.9 a)] / 12, a = 512^2 / (720 x 960) and 512^2 / (1024 x 2048)
+    for each, baseline, area in ((camvid, 236.40, 512**2 / (720 * 960)), (city, 480.34, 0.125)):
+        assert each.recount.ours == pytest.approx(baseline * (1 + 11 * (0.1 + 0.9 * area)) / 12)
+        assert each.verdict == NOT_DERIVABLE
+    assert camvid.recount.ours == pytest.approx(115.34, abs=0.005)
+    assert "needs f = 11.8%" in camvid.reason
+    assert city.recount.ours == pytest.approx(133.59, abs=0.006)
+    assert "needs f = 36.9%, or a = 0.387" in city.reason
+    assert camvid.recount.true < 7 < city.recount.true  # GMACs of the released BL2: 12.9 and 39.7 a full frame
+
+
+def test_baselines_that_a_round_change_gives_back_are_said_to_be(record):
+    rows = {
+        (e.printed.method, e.printed.dataset): "worked back" in e.reason
+        for e in only(record, table="A2", setting="single-frame baseline")
+    }
+    assert [rows[method, "CamVid"] for method in ("Accel-DL18", "BlockCopy", "Jain et al.")] == [True] * 3
+    assert [rows[method, "Cityscapes"] for method in ("Accel-DL18", "TapLab-BL2", "Jain et al.")] == [True] * 3
+    assert not rows["TD4-PSP18", "CamVid"]  # 309.02, which was counted
+
+
+def test_changes_of_other_systems_follow_from_their_own_numbers(record):
+    systems = ("Accel-DL18", "TD4-PSP18", "TapLab-BL2", "Jain et al.")
+    for method in systems:
+        assert {e.verdict for e in only(record, method=method, metric=CHANGE)} == {AGREES}
+
+
+def test_a5_contradicts_a2(record):
+    for method, other in (("BlockCopy", "107.52"), ("TapLab-BL2", "117.73")):
+        assert f"Table A2 prints {other} for the same system" in one(record, table="A5", method=method).reason
+    # 167.53 / 236.40 = 0.709; (12 x 0.7087 - 1) / 11 = 0.682
+    assert (
+        "0.709 of the baseline 236.40, so that a non-key frame would cost 0.682"
+        in one(record, table="A5", method="TapLab-BL2").reason
+    )
+
+
+def test_bd_flops_are_bounded_and_not_derivable(record):
+    rows = only(record, metric=BD)
+    assert len(rows) == 4
+    assert {each.verdict for each in rows} == {NOT_DERIVABLE}
+    # the cheapest AR point costs 56.73 of 309.02
+    assert "no BD-FLOPs lies below -81.6 %" in rows[0].reason
+
+
+# ---- TFC ----
+
+
+def test_tfc_states_operations_of_another_input(record):
+    rows = {(e.printed.method, e.printed.backbone): e for e in only(record, source="tfc_paper", metric=OPERATIONS)}
+    assert {each.verdict for each in rows.values()} == {NOT_DERIVABLE}
+    # systems.md 12: linear and convolution, then with the products of attention
+    for backbone, plain, whole in (("MiT-B0", 11.36, 13.87), ("MiT-B5", 102.00, 126.99)):
+        each = rows["SegFormer", backbone]
+        assert each.recount.ours == pytest.approx(plain, abs=0.006)
+        assert each.recount.true == pytest.approx(whole, abs=0.006)
+        assert (
+            "480x512, SegFormer's decoder, without the products of attention: B0 6.79 for 6.8, B5 94.73" in each.reason
+        )
+    assert rows["SegFormer+TFC", "MiT-B0"].recount.true == pytest.approx(11.37, abs=0.006)
+    assert rows["SegFormer+TFC", "MiT-B5"].recount.true == pytest.approx(27.6, abs=0.05)
+
+
+def test_tfc_parameters_are_segformer_and_one_deformable_layer(record):
+    tfc = only(record, method="SegFormer+TFC", metric=PARAMETERS)
+    assert [(each.printed.printed, each.verdict) for each in tfc] == [(n, AGREES) for n in ("4.5", "14.5", "82.8")]
+    plain = [each.recount.ours for each in only(record, method="SegFormer", metric=PARAMETERS)]
+    assert plain == pytest.approx([3.746, 13.709, 82.001], abs=0.001)
+    assert all("0.757 M" in each.reason for each in tfc)
+
+
+# ---- nothing is looked up ----
+
+
+def test_another_printed_number_gets_another_verdict():
+    numbers = printed_numbers()
+    number = next(n for n in numbers if n.printed == "66.56")
+    expected = {"65.56": AGREES, "66.56": MISPRINT, "44.74": MISPRINT, "71.00": NOT_DERIVABLE}
+    for printed, verdict in expected.items():
+        other = dataclasses.replace(number, printed=printed)
+        assert judge(other, recount(other, numbers)).verdict == verdict, printed
+
+
+def test_another_row_label_is_counted_anew():
+    numbers = printed_numbers()
+    number = next(n for n in numbers if (n.table, n.method) == ("3", "AR0.5-PSP18 L=30"))
+    longer = dataclasses.replace(number, method="AR0.5-PSP18 L=60")
+    # the mean nears that of a non-key frame as 1 / L: key + (L - 1) x = L mean
+    thirty, sixty = (recount(each, numbers).ours for each in (number, longer))
+    assert 60 * sixty - 30 * thirty == pytest.approx(30 * 83.161, abs=0.05)
+
+
+# ---- the command ----
+
+
+def test_the_command_prints_and_writes_every_number(record, tmp_path, capsys):
+    start = time.perf_counter()
+    assert run_bench.main(["published", "-o", str(tmp_path / "out")]) == 0
+    assert time.perf_counter() - start < 10  # the networks are counted already
+    text = capsys.readouterr().out
+    assert f"{len(record)} printed numbers: " in text
+    assert "AR-Seg supplement, Table A1: operations" in text
+    with (tmp_path / "out/published.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["printed"], row["verdict"]) for row in rows] == [(e.printed.printed, e.verdict) for e in record]
+    values = [float(row["true"]) for row in rows if row["true"]]
+    assert len(values) > 200
+    assert all(map(math.isfinite, values))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"published.{end}" for end in ("md", "tex", "csv")}
+
+
+def test_the_command_without_a_folder_writes_none(record, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_bench.main(["published"]) == 0
+    assert "misprint" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_ends_the_command_with_2(record, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run_bench.main(["published", "-o", str(tmp_path / "file")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
