@@ -12,7 +12,6 @@ import numpy as np
 
 from vssbench.codec.hevc.compiled import compiled
 
-VECTORS, REFERENCES_WORD = 0, 1
 LONG_TERM = 64
 MASK_L0 = 0x000000FF_0000FFFF  # of word 1
 MASK_L1 = 0x0000FF00_FFFF0000
