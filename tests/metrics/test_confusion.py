@@ -3,7 +3,7 @@ import pytest
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from vssbench.errors import DatasetError, PredictionError, ShapeError, UsageError
-from vssbench.metrics.confusion import confusion_matrix, iou_per_class, mean_iou
+from vssbench.metrics.confusion import confusion_matrix, frequency_weighted_iou, iou_per_class, mean_iou
 from vssbench.records import IGNORE
 
 
@@ -125,6 +125,47 @@ def test_iou_by_hand():
     assert mean_iou(confusion) == pytest.approx(0.45, rel=1e-15)
 
 
+def test_frequency_weighted_iou_by_hand():
+    # rows 6 and 2 of 8 pixels; IoU 0: 5 / (6 + 6 - 5) = 5/7, IoU 1: 1 / (2 + 2 - 1) = 1/3; 6/8 * 5/7 + 2/8 * 1/3
+    confusion = np.array([[5, 1], [1, 1]])
+    assert frequency_weighted_iou(confusion) == pytest.approx(15 / 28 + 1 / 12, rel=1e-15)
+
+
+def test_frequency_weighted_iou_equals_a_slow_loop():
+    label, prediction = random_maps(num_classes=7, seed=2)
+    weighed = []
+    for true in label[label != IGNORE]:  # every labelled pixel brings its class's IoU
+        inside = (label == true) & (prediction == true)
+        either = (label != IGNORE) & ((label == true) | (prediction == true))
+        weighed.append(inside.sum() / either.sum())
+    confusion = confusion_matrix(label, prediction, num_classes=7)
+    assert frequency_weighted_iou(confusion) == pytest.approx(np.mean(weighed), rel=1e-12)
+
+
+def test_frequency_weighted_iou_of_a_perfect_an_empty_and_an_ignored_frame():
+    label = np.array([[0, 1], [2, IGNORE]], np.uint8)
+    assert frequency_weighted_iou(confusion_matrix(label, np.minimum(label, 2), num_classes=4)) == 1.0
+    ignored = confusion_matrix(np.full((3, 3), IGNORE, np.uint8), np.zeros((3, 3), np.uint8), num_classes=2)
+    assert np.isnan(frequency_weighted_iou(ignored))
+    assert np.isnan(frequency_weighted_iou(np.zeros((0, 0), np.int64)))
+
+
+def test_a_class_that_is_never_labelled_weighs_nothing_but_costs_those_it_is_taken_for():
+    # class 2 is predicted once, never labelled: IoU 0 is 3 / 4, class 1 has IoU 1; 4/5 * 3/4 + 1/5
+    assert frequency_weighted_iou(np.array([[3, 0, 1], [0, 1, 0], [0, 0, 0]])) == pytest.approx(0.8, rel=1e-15)
+
+
+def test_frequency_weighted_iou_is_bounded_by_the_best_and_the_worst_class():
+    confusion = confusion_matrix(*random_maps(num_classes=5, seed=3), num_classes=5)
+    iou = iou_per_class(confusion)
+    assert iou.min() <= frequency_weighted_iou(confusion) <= iou.max()
+
+
+def test_frequency_weighted_iou_equals_the_mean_iou_where_classes_are_equally_frequent():
+    confusion = np.array([[3, 1, 0], [0, 2, 2], [2, 1, 1]])
+    assert frequency_weighted_iou(confusion) == pytest.approx(mean_iou(confusion), rel=1e-15)
+
+
 def test_a_class_predicted_but_never_labelled_has_iou_zero_and_lowers_the_mean():
     confusion = np.array([[3, 1], [0, 0]])
     np.testing.assert_array_equal(iou_per_class(confusion), [0.75, 0.0])
@@ -160,5 +201,6 @@ def test_iou_stays_exact_past_32_bits():
 
 @pytest.mark.parametrize("confusion", [np.zeros((2, 3), np.int64), np.zeros((2, 2)), np.zeros(4, np.int64)])
 def test_iou_of_what_is_no_confusion_matrix_is_refused(confusion):
-    with pytest.raises(ShapeError, match=r"\(K, K\) integers"):
-        mean_iou(confusion)
+    for score in (mean_iou, frequency_weighted_iou):
+        with pytest.raises(ShapeError, match=r"\(K, K\) integers"):
+            score(confusion)

@@ -39,7 +39,7 @@ def confusion_matrix(label: LabelMap, prediction: LabelMap, *, num_classes: int)
     """
     if not 1 <= num_classes <= IGNORE:
         raise UsageError(f"num_classes must be 1..{IGNORE} ({IGNORE} itself means 'ignore'), got {num_classes}")
-    _require_maps(label, prediction)
+    require_maps(label, prediction)
     # One histogram of all pairs of bytes does the work and both range checks: no pass over the pixels for each.
     joint = joint_histogram(label, prediction)
     _require_classes(joint, num_classes)
@@ -83,6 +83,28 @@ def mean_iou(confusion: ConfusionMatrix) -> float:
     return float(present.mean()) if present.size else float("nan")
 
 
+def frequency_weighted_iou(confusion: ConfusionMatrix) -> float:
+    """wIoU: the mean IoU in which a class weighs as many pixels as are labelled with it.
+
+    Args:
+        confusion: (K, K) integers, rows true, columns predicted, summed over all frames.
+
+    Returns:
+        0..1, or NaN when no pixel was counted. A class that is predicted but never labelled weighs nothing.
+
+    Raises:
+        ShapeError: the matrix is not square, or not of integers.
+
+    Source: sum over c of freq_c IoU_c, freq_c the share of row c (wIoU of VSPW's toolkit, TFC's Table 1).
+    """
+    iou = iou_per_class(confusion)
+    labelled = confusion.sum(axis=1)
+    if not labelled.any():
+        return float("nan")
+    present = labelled > 0
+    return float((labelled[present] * iou[present]).sum() / labelled.sum())
+
+
 def require_confusion(confusion: NDArray[Any], *, ndim: int) -> None:
     """Raise ShapeError unless `confusion` is (..., K, K) integers of `ndim` axes."""
     shape = confusion.shape
@@ -93,7 +115,8 @@ def require_confusion(confusion: NDArray[Any], *, ndim: int) -> None:
         )
 
 
-def _require_maps(label: LabelMap, prediction: LabelMap) -> None:
+def require_maps(label: LabelMap, prediction: LabelMap) -> None:
+    """Raise ShapeError unless both are (H, W) uint8 of one size."""
     for name, array in (("label", label), ("prediction", prediction)):
         if array.ndim != 2 or array.dtype != np.uint8:
             raise ShapeError(f"{name} must be (H, W) uint8, got {array.shape} {array.dtype}; convert it first")
