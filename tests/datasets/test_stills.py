@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from small_files import SIZE, label, picture, save, write_stills
 
-from vssbench.datasets.camera_motion import CameraMotion
+from vssbench.datasets.camera_motion import CameraMotion, view, view_labels
 from vssbench.datasets.stills import CamVidStills
 from vssbench.errors import DatasetError
 from vssbench.records import IGNORE
@@ -139,3 +139,26 @@ def test_the_real_stills_have_the_segnet_splits(shared):
     still = dataset.stills("train")[100]
     np.testing.assert_array_equal(next(video.read(11, 12)), still.read_image())
     np.testing.assert_array_equal(video.labels[11], still.read_label())
+
+
+def test_every_view_has_the_stills_labels_moved_as_its_pixels_are(tmp_path):
+    """A label made from the picture (bright or not) moves with it, but for pixels that bicubic weights blur."""
+    write_stills(tmp_path, names=NAMES)
+    plain = CamVidStills(tmp_path).videos("train")[0]
+    dense = CamVidStills(tmp_path, label_every_view=True).videos("train")[0]
+    assert list(plain.labels) == [11]
+    assert list(dense.labels) == list(range(12))
+    assert 11 in dense.labels
+    assert 12 not in dense.labels
+    np.testing.assert_array_equal(dense.labels[11], plain.labels[11])
+    assert dense.content_key == plain.content_key  # the same pixels, so the same streams
+
+
+def test_labels_follow_a_view():
+    label = np.zeros((40, 60), np.uint8)
+    label[10:20, 30:45] = 7
+    shift = np.array([[1, 0, 5], [0, 1, -3], [0, 0, 1]], np.float64)  # what is at (x, y) lies at (x + 5, y - 3)
+    seen = view_labels(label, shift)
+    np.testing.assert_array_equal(seen[13:23, 25:40], 7)
+    assert (seen == 7).sum() == 150
+    np.testing.assert_array_equal(view(np.repeat(label[..., None], 3, 2), shift)[..., 0], seen)  # whole pixels

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from small_files import SIZE, cut_short, label, picture, save, write_sequence, write_stills, write_video
 
+from vssbench.datasets.folder import FolderDataset
 from vssbench.datasets.image_sequence import CamVidSequence
 from vssbench.datasets.sparse_video import SparseVideo
 from vssbench.datasets.stills import CamVidStills
@@ -98,6 +99,22 @@ def test_odd_sizes_are_errors_since_no_codec_takes_them(tmp_path):
     write_stills(tmp_path, names={"train": ["a_1", "a_2"]}, size=(25, 33))
     (message,) = found(CamVidStills(tmp_path), "error")
     assert "train: odd size 25x33 (height x width): a_1, a_2" in message
+
+
+def test_a_fit_makes_odd_sizes_a_note_and_unlike_ones_alike(tmp_path):
+    for name, size in (("a", (24, 31)), ("b", (12, 16))):
+        save(tmp_path / "test" / name / "images" / "1.png", picture(len(name) + size[0], size=size))
+        save(tmp_path / "test" / name / "labels" / "1.png", label(0, size=size, num_values=2))
+    (tmp_path / "dataset.toml").write_text('classes = ["off", "on"]\n')
+    (note,) = found(FolderDataset(tmp_path), "note")
+    assert note.endswith("test: 24x31 becomes 24x32 (height x width): a")
+    assert len(found(FolderDataset(tmp_path), "warning")) == 1  # its videos differ in size
+    (tmp_path / "dataset.toml").write_text('classes = ["off", "on"]\nsize = [24, 32]\n')
+    assert [message.split(": ", 1)[1] for message in found(FolderDataset(tmp_path), "note")] == [
+        "test: 24x31 becomes 24x32 (height x width): a",
+        "test: 12x16 becomes 24x32 (height x width): b",
+    ]
+    assert found(FolderDataset(tmp_path), "warning") == found(FolderDataset(tmp_path), "error") == []
 
 
 def test_videos_of_unlike_sizes_are_a_warning(tmp_path):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vssbench.errors import UsageError
-from vssbench.records import Rgb
+from vssbench.records import LabelMap, Rgb
 
 # How much of the motion each parameter takes on average, as its share of the flow at the image's edge: zoom
 # (the drive forward) and panning lead, roll and tilt are small.
@@ -87,19 +87,36 @@ def view(rgb: Rgb, homography: NDArray[np.float64]) -> Rgb:
         homography: (3, 3), from the view's pixels to the still's; the identity returns the very pixels.
     Returns: (H, W, 3) uint8.
     """
+    return _seen(rgb, homography, Image.Resampling.BICUBIC)
+
+
+def view_labels(label: LabelMap, homography: NDArray[np.float64]) -> LabelMap:
+    """The still's labels as `view` moves its pixels: of every pixel the label of the nearest one.
+
+    Args:
+        label: (H, W) uint8.
+        homography: see `view`.
+    Returns: (H, W) uint8.
+    """
+    return _seen(label, homography, Image.Resampling.NEAREST)
+
+
+def _seen(
+    picture: NDArray[np.uint8], homography: NDArray[np.float64], resampling: Image.Resampling
+) -> NDArray[np.uint8]:
     if np.array_equal(homography, np.eye(3)):
-        return rgb.copy()
-    height, width = rgb.shape[:2]
+        return picture.copy()
+    height, width = picture.shape[:2]
     corners = np.array([(0, 0), (width, 0), (0, height), (width, height)], np.float64)
     seen = _mapped(homography, corners)
     beyond = max(0.0, -seen.min(), (seen - (width, height)).max())
     pad = int(np.ceil(beyond)) + 2  # 2 for the bicubic kernel
-    padded = np.pad(rgb, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric")
+    padded = np.pad(picture, ((pad, pad), (pad, pad), (0, 0))[: picture.ndim], mode="symmetric")
     shift = np.array([[1, 0, pad], [0, 1, pad], [0, 0, 1]], np.float64)
     coefficients = shift @ homography
     coefficients = (coefficients / coefficients[2, 2]).ravel()[:8]
     image = Image.fromarray(padded).transform(
-        (width, height), Image.Transform.PERSPECTIVE, tuple(coefficients.tolist()), Image.Resampling.BICUBIC
+        (width, height), Image.Transform.PERSPECTIVE, tuple(coefficients.tolist()), resampling
     )
     return np.asarray(image).copy()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import numpy as np
 
-from vssbench.datasets.label_files import LabelFormat
+from vssbench.datasets.label_files import LabelFormat, class_numbers
 from vssbench.datasets.messages import first_few
 from vssbench.datasets.open_video import open_video
 from vssbench.datasets.survey import Finding, LazyVideos, Survey, VideoFiles, layout_error, require_split
@@ -48,15 +49,26 @@ CITYSCAPES_LABEL_IDS = LabelFormat(
     | {label_id: train_id for train_id, (label_id, _, _) in enumerate(_TRAIN_CLASSES)},
     hint="expected labelIds as in *_gtFine_labelIds.png",
 )
+CITYSCAPES_TRAIN_IDS = class_numbers(len(CITYSCAPES_CLASSES))
 
 SNIPPET_FRAMES = 30
 ANNOTATED = 19  # the 20th frame
 FPS = 17.0
-LABEL_NAME = re.compile(r"(?P<run>.+_\d+)_(?P<number>\d{6})_gtFine_labelIds\.png")
+SEQUENCES = "leftImg8bit_sequence"
+# The official label files, and those that cityscapesScripts makes of them (createTrainIdLabelImgs), which are read
+# where the official one is not there.
+LABEL_NAME = re.compile(r"(?P<run>.+_\d+)_(?P<number>\d{6})_gtFine_label(Train)?Ids\.png")
+LABEL_FORMATS = {"labelTrainIds": CITYSCAPES_TRAIN_IDS, "labelIds": CITYSCAPES_LABEL_IDS}
 
 
 class CityscapesSnippets:
-    """Cityscapes' `leftImg8bit_sequence/` and `gtFine/`: a video of 30 frames for each fine label of a split.
+    """Cityscapes' snippets: a video of 30 frames for each fine label of a split.
+
+        FOLDER/leftImg8bit_sequence/{train,val}/CITY/CITY_SEQUENCE_FRAME_leftImg8bit.png
+        FOLDER/gtFine/{train,val}/CITY/CITY_SEQUENCE_FRAME_gtFine_labelIds.png   or ..._labelTrainIds.png
+
+    They are the packages leftImg8bit_sequence_trainvaltest.zip (324 GB) and gtFine_trainvaltest.zip. The test split has
+    no labels: the files under gtFine/test are all void.
 
     Args:
         folder: holds `leftImg8bit_sequence/` and `gtFine/`.
@@ -76,41 +88,80 @@ class CityscapesSnippets:
     def videos(self, split: str) -> Sequence[SourceVideo]:
         """The snippets of a split, by name.
 
-        Raises: DatasetError, when the split is not there, or frames are missing; when opened, for sizes.
+        Raises: DatasetError, when the split is not there or is "test", or frames are missing; when opened, for sizes.
         """
-        require_split(self, split)
+        if split != "test":
+            require_split(self, split)
         return LazyVideos(self.survey(split).require_clean(), lambda files: open_video(files, fps=FPS))
 
     def survey(self, split: str) -> Survey:
-        """The snippets, and every fault of the layout."""
+        """The snippets, and every fault of the layout; no image is opened."""
+        frames, labels = self.folder / SEQUENCES / split, self.folder / "gtFine" / split
+        if split == "test":
+            what = "the labels of the test split are not public, its files are all void"
+            return Survey(videos=(), findings=[layout_error(labels, what, "choose val")])
+        chosen = _label_files(labels)
+        if not chosen:
+            what = "expected CITY/*_gtFine_labelIds.png, found none"
+            return Survey(videos=(), findings=[layout_error(labels, what, "give the folder that holds gtFine")])
+        if not frames.is_dir():
+            return Survey(videos=(), findings=[layout_error(frames, *self._no_frames(split))])
         findings: list[Finding] = []
         videos = []
-        labels = sorted((self.folder / "gtFine" / split).glob("*/*_gtFine_labelIds.png"))
-        for label in labels:
-            match = LABEL_NAME.fullmatch(label.name)
-            if match is None:
-                what = "expected a name CITY_SEQUENCE_FRAME_gtFine_labelIds.png"
-                findings.append(layout_error(label, what, "restore the official name"))
-                continue
-            frames = self._snippet(split, label.parent.name, match["run"], int(match["number"]))
-            if missing := [path.name for path in frames if not path.is_file()]:
-                share = f"{len(missing)} of its {SNIPPET_FRAMES}"
-                what = f"{label.name}: {share} frames missing: {first_few(missing)}"
-                findings.append(layout_error(frames[0].parent, what, "unpack leftImg8bit_sequence whole"))
-            videos.append(
-                VideoFiles(
-                    name=f"{match['run']}_{match['number']}",
-                    frames=[path for path in frames if path.is_file()] if missing else frames,
-                    labels={} if missing else {ANNOTATED: label},
-                    label_format=CITYSCAPES_LABEL_IDS,
-                )
-            )
-        if not labels:
-            what = "expected CITY/*_gtFine_labelIds.png, found none"
-            findings.append(layout_error(self.folder / "gtFine" / split, what, "give the folder that holds gtFine"))
+        for city in dict.fromkeys(label.parent.name for label in chosen):
+            there = {path.name for path in (frames / city).glob("*.png")}
+            for label in (label for label in chosen if label.parent.name == city):
+                video = _snippet(frames / city, label, chosen[label], there, findings)
+                if video is not None:
+                    videos.append(video)
+                    there -= {path.name for path in video.frames}
+            if there:
+                what = f"{len(there)} frames that no label of {labels / city} belongs to: {first_few(sorted(there))}"
+                fix = "restore the labels, if they were there: these frames are not read"
+                findings.append(Finding(severity="warning", path=frames / city, message=what, fix=fix))
         return Survey(videos=videos, findings=findings)
 
-    def _snippet(self, split: str, city: str, run: str, number: int) -> list[Path]:
-        folder = self.folder / "leftImg8bit_sequence" / split / city
-        first = number - ANNOTATED
-        return [folder / f"{run}_{first + index:06d}_leftImg8bit.png" for index in range(SNIPPET_FRAMES)]
+    def _no_frames(self, split: str) -> tuple[str, str]:
+        """What was found in place of the frames, and what to do."""
+        single = self.folder / "leftImg8bit" / split
+        found = f"only {single}, the annotated frames without the 29 around them" if single.is_dir() else "none"
+        return f"expected CITY/*_leftImg8bit.png, found {found}", "unpack leftImg8bit_sequence_trainvaltest.zip"
+
+
+def _label_files(folder: Path) -> dict[Path, LabelFormat]:
+    """The label file of every snippet and how it is coded, by name."""
+    found: dict[str, tuple[Path, LabelFormat]] = {}
+    for kind, label_format in LABEL_FORMATS.items():
+        for path in folder.glob(f"*/*_gtFine_{kind}.png"):
+            found[path.name.removesuffix(f"{kind}.png")] = path, label_format
+    return dict(found[name] for name in sorted(found))
+
+
+def _snippet(
+    folder: Path, label: Path, label_format: LabelFormat, there: AbstractSet[str], findings: list[Finding]
+) -> VideoFiles | None:
+    """The snippet of a label file; what is wrong with it goes to the findings.
+
+    Args:
+        folder: of the city's frames.
+        label: of the snippet's 20th frame.
+        label_format: how it is coded.
+        there: the names in `folder`.
+    """
+    match = LABEL_NAME.fullmatch(label.name)
+    if match is None or int(match["number"]) < ANNOTATED:
+        what = "expected a name CITY_SEQUENCE_FRAME_gtFine_labelIds.png with a FRAME of at least 000019"
+        findings.append(layout_error(label, what, "restore the official name"))
+        return None
+    first = int(match["number"]) - ANNOTATED
+    names = [f"{match['run']}_{first + index:06d}_leftImg8bit.png" for index in range(SNIPPET_FRAMES)]
+    missing = [name for name in names if name not in there]
+    if missing:
+        what = f"{label.name}: {len(missing)} of its {SNIPPET_FRAMES} frames missing: {first_few(missing)}"
+        findings.append(layout_error(folder, what, f"unpack {SEQUENCES} whole"))
+    return VideoFiles(
+        name=f"{match['run']}_{match['number']}",
+        frames=[folder / name for name in names if name in there],
+        labels={} if missing else {ANNOTATED: label},
+        label_format=label_format,
+    )

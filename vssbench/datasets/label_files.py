@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -160,11 +160,23 @@ def _from_values(path: Path, values: NDArray[np.generic], label_format: LabelFor
         for value, count in zip(found.tolist(), counts.tolist(), strict=True)
         if value not in label_format.value_to_class
     ]
-    ignored = sorted(value for value, label in label_format.value_to_class.items() if label == IGNORE)
+    classes = _ranges(value for value, label in label_format.value_to_class.items() if label != IGNORE)
+    ignored = _ranges(value for value, label in label_format.value_to_class.items() if label == IGNORE)
     raise DatasetError(
-        f"label values outside the classes: {path}: {first_few(outside)}; expected "
-        f"0..{label_format.num_classes - 1}, or {', '.join(map(str, ignored))} for none; {label_format.hint}"
+        f"label values outside the classes: {path}: {first_few(outside)}; expected {classes}, or {ignored} for none; "
+        f"{label_format.hint}"
     )
+
+
+def _ranges(values: Iterable[int]) -> str:
+    """Numbers as runs: 0..10, 12, 255."""
+    runs: list[list[int]] = []
+    for value in sorted(values):
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1][1:] = [value]
+        else:
+            runs.append([value])
+    return ", ".join("..".join(map(str, run)) for run in runs)
 
 
 def _from_colours(path: Path, rgb: NDArray[np.uint8], label_format: LabelFormat) -> LabelMap:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vssbench.datasets.camera_motion import CameraMotion, camera_views, view
+import numpy as np
+from numpy.typing import NDArray
+
+from vssbench.datasets.camera_motion import CameraMotion, camera_views, view, view_labels
 from vssbench.datasets.camvid import CAMVID_LABELS
 from vssbench.datasets.classes import CAMVID_CLASSES, CAMVID_PALETTE
 from vssbench.datasets.frame_files import content_key, image_size, read_image, require_range
@@ -61,7 +64,7 @@ class CamVidStills:
     """CamVid's stills: `{split}.txt` lists "image label" a line, or the usual pairs of folders do.
 
     As a data set, each still is the last frame of a short video that a simulated camera takes of it; that
-    frame alone is annotated, and its pixels are the still's.
+    frame alone is annotated, and its pixels are the still's, unless every view is to have its labels.
 
     Args:
         folder: holds the lists or the folders.
@@ -70,6 +73,7 @@ class CamVidStills:
         seed: of the camera's paths.
         drop_known_bad: leave out the stills whose labels are known not to fit (`KNOWN_BAD`); off, to be
             comparable.
+        label_every_view: annotate all frames, with the still's labels moved as its pixels are: for training on clips.
         label_format: how the label files are coded.
     """
 
@@ -84,6 +88,7 @@ class CamVidStills:
         fps: float = 15.0,
         seed: int = 0,
         drop_known_bad: bool = False,
+        label_every_view: bool = False,
         label_format: LabelFormat = CAMVID_LABELS,
     ) -> None:
         self.folder = Path(folder)
@@ -92,6 +97,7 @@ class CamVidStills:
         self._fps = fps
         self._seed = seed
         self._drop_known_bad = drop_known_bad
+        self._label_every_view = label_every_view
         self._label_format = label_format
 
     def splits(self) -> Sequence[str]:
@@ -156,13 +162,14 @@ class CamVidStills:
             rgb = read_image(image, size=size)
             return (view(rgb, views[frame]) for frame in range(start, stop))
 
+        labels = LabelFiles({last: label}, files.label_format, size=size)
         return SourceVideo(
             name=files.name,
             num_frames=last + 1,
             size=size,
             fps=self._fps,
             read=read,
-            labels=LabelFiles({last: label}, files.label_format, size=size),
+            labels=_SeenLabels(labels, views) if self._label_every_view else labels,
             content_key=content_key([image], "camera motion", WARP_VERSION, views.tobytes()),
         )
 
@@ -210,6 +217,26 @@ class CamVidStills:
                     continue
             kept.append((image, label))
         return kept
+
+
+class _SeenLabels(Mapping[int, LabelMap]):
+    """Frame index -> the labels of a still, as the camera sees them there."""
+
+    def __init__(self, still: Mapping[int, LabelMap], views: NDArray[np.float64]) -> None:
+        self._still = still
+        self._views = views
+
+    def __getitem__(self, index: int) -> LabelMap:
+        return view_labels(self._still[len(self._views) - 1], self._views[index])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self._views)))
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def __contains__(self, index: object) -> bool:
+        return isinstance(index, int) and 0 <= index < len(self._views)
 
 
 def _folder_pairs(images: Path, labels: Path, findings: list[Finding]) -> list[tuple[Path, Path]]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, cast, overload
 
+from vssbench.datasets.fit import Fit
 from vssbench.datasets.label_files import LabelFormat
 from vssbench.datasets.messages import SHOWN, first_few
 from vssbench.errors import DatasetError
@@ -60,6 +61,7 @@ class VideoFiles:
         video_file: the video file; None where the frames are image files.
         labels: frame index -> label file.
         label_format: how the label files are coded.
+        fit: how frames and labels are brought to the video's size; None leaves every pixel as it is in the files.
     """
 
     name: str
@@ -67,6 +69,11 @@ class VideoFiles:
     video_file: Path | None = None
     labels: Mapping[int, Path]
     label_format: LabelFormat
+    fit: Fit | None = None
+
+    def video_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The (height, width) of the video whose files have `size`."""
+        return size if self.fit is None else self.fit.fitted(size)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -20,6 +20,7 @@ from vssbench.records import IGNORE, Dataset, LabelMap, SourceVideo
 
 ORDER: tuple[Severity, ...] = ("error", "warning", "note")
 MANIFEST_COLUMNS = {"path", "sha256"}
+_Size = tuple[int, int]  # (height, width)
 
 
 def verify(dataset: Dataset, *, splits: Sequence[str] | None = None) -> list[Finding]:
@@ -58,19 +59,22 @@ def verify(dataset: Dataset, *, splits: Sequence[str] | None = None) -> list[Fin
 def _split_findings(dataset: SurveyedDataset, split: str, counts: NDArray[np.int64], copies: _Copies) -> list[Finding]:
     survey = dataset.survey(split)
     findings = list(survey.findings)
-    sizes: dict[tuple[int, int], list[str]] = defaultdict(list)
+    sizes: dict[_Size, list[str]] = defaultdict(list)
+    fitted: dict[tuple[_Size, _Size], list[str]] = defaultdict(list)
     for files in survey.videos:
         size, num_frames, found = _video_file(files) if files.video_file else _images(files)
         findings += found
         if size is not None:
-            sizes[size].append(files.name)
+            sizes[files.video_size(size)].append(files.name)
+            if files.video_size(size) != size:
+                fitted[size, files.video_size(size)].append(files.name)
         for index, path in files.labels.items():
             if num_frames is not None and not 0 <= index < num_frames:
                 what = f"a label for frame {index} of {files.name}, which has the frames 0..{num_frames - 1}"
                 findings.append(layout_error(path, what, "check that the video is whole, or remove the label"))
             findings += _label(path, files.label_format, size, counts)
         copies.add(split, files)
-    return findings + _size_findings(dataset.folder, split, sizes)
+    return findings + _size_findings(dataset.folder, split, sizes) + _fit_findings(dataset.folder, split, fitted)
 
 
 def _images(files: VideoFiles) -> tuple[tuple[int, int] | None, int, list[Finding]]:
@@ -132,7 +136,20 @@ def _count(path: Path, label: LabelMap, counts: NDArray[np.int64]) -> list[Findi
     return [Finding(severity="warning", path=path, message=what, fix="restore the label, or take it off the list")]
 
 
-def _size_findings(folder: Path, split: str, sizes: Mapping[tuple[int, int], Sequence[str]]) -> list[Finding]:
+def _fit_findings(folder: Path, split: str, fitted: Mapping[tuple[_Size, _Size], Sequence[str]]) -> list[Finding]:
+    """A note for each size of files that the data set resizes or makes even."""
+    return [
+        Finding(
+            severity="note",
+            path=folder,
+            message=f"{split}: {height}x{width} becomes {new_height}x{new_width} (height x width): {first_few(names)}",
+            fix="nothing, if that is meant: labels become IGNORE in a column or row that makes a side even",
+        )
+        for ((height, width), (new_height, new_width)), names in fitted.items()
+    ]
+
+
+def _size_findings(folder: Path, split: str, sizes: Mapping[_Size, Sequence[str]]) -> list[Finding]:
     findings = []
     for (height, width), names in sizes.items():
         if height % 2 or width % 2:
