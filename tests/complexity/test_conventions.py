@@ -14,8 +14,8 @@ from vssbench.complexity.conventions import (
     arseg_network_macs,
     arseg_nonkey_macs,
     thop_2020_macs,
-    thop_macs,
 )
+from vssbench.complexity.thop_package import thop_macs, thop_step_macs
 from vssbench.errors import UsageError
 from vssbench.networks.zoo import build_network
 from vssbench.ops.resize import scaled_size
@@ -124,9 +124,88 @@ def test_the_module_is_left_as_it_was_and_its_values_are_not_needed():
     assert not any(m._forward_hooks for m in module.modules())
 
 
+# ---- thop's number for whatever runs ----
+
+
+def hooks_and_buffers(module):
+    return {
+        name: (part.training, set(part._buffers), set(part._forward_hooks)) for name, part in module.named_modules()
+    }
+
+
+class Doubled(nn.Module):
+    """A convolution of two names, as AR-Seg's branches have their final layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.high = nn.Sequential(nn.Conv2d(3, 5, 1, bias=False), nn.BatchNorm2d(5))
+        self.low = nn.ModuleDict({"final": self.high[0]})
+
+
+def test_thop_of_a_step_sees_what_runs_in_the_modules_and_nothing_else():
+    used, unused = nn.Conv2d(3, 2, 1, bias=False), nn.Conv2d(3, 9, 1)
+    images = torch.zeros(1, 3, 8, 12)
+    weight = torch.zeros(2, 3, 1, 1)
+
+    def step():
+        used(images)
+        used(images)
+        torch.conv2d(images, weight)  # no module
+
+    assert thop_step_macs([used, unused], step) == 2 * 6 * 96
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_thop_of_a_step_is_that_of_the_image(mode):
+    network = on_meta("bisenet18", num_classes=11)
+    images = torch.empty(1, 3, *CAMVID, device="meta")
+
+    @mode()
+    def step():
+        network(images)
+
+    assert thop_step_macs([network], step) == thop_macs(network, CAMVID)
+
+
+def test_thop_of_a_step_leaves_modules_as_they_were():
+    module = Doubled()
+    module.high[1].train()
+    module.low.eval()
+    module.high[0].register_forward_hook(lambda *_: None)
+    before = hooks_and_buffers(module)
+    images = torch.zeros(1, 3, 8, 12)
+    counted = thop_step_macs([module], lambda: module.high(images))
+    # the convolution has two names and counts four times; the batch norm 4 an element
+    assert counted == 4 * 15 * 96 + 4 * 5 * 96
+    assert hooks_and_buffers(module) == before
+    with pytest.raises(ZeroDivisionError):
+        thop_step_macs([module], lambda: 1 / 0)
+    assert hooks_and_buffers(module) == before
+
+
+def test_thop_of_a_step_looks_once_at_a_part_that_is_given_beside_its_whole():
+    module = nn.Sequential(nn.Conv2d(3, 5, 1, bias=False))
+    images = torch.zeros(1, 3, 8, 12)
+    assert thop_step_macs([module, module[0], module], lambda: module(images)) == 15 * 96
+
+
+def test_thop_of_a_step_needs_a_module():
+    with pytest.raises(UsageError, match="thop looks at modules, and there is none"):
+        thop_step_macs([], lambda: None)
+
+
 def test_thops_talk_stays_inside(capsys):
     thop_macs(nn.Sequential(nn.Conv2d(3, 4, 1), nn.GELU()), (8, 12))
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_network_without_values_is_counted_itself_and_stays_as_it_was():
+    network = on_meta("bisenet18", num_classes=3)
+    before = copy.deepcopy(network.state_dict())
+    first = thop_2020_macs(network, (64, 96))
+    assert thop_2020_macs(network, (64, 96)) == thop_2020_macs(copy.deepcopy(network).train(), (64, 96)) == first
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in network.modules())
+    assert network.state_dict().keys() == before.keys()
 
 
 def test_an_alias_of_nothing_is_refused():

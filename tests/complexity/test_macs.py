@@ -151,6 +151,16 @@ OPERATORS = {
         "warp",
         8 * 3 * 2 * 4 * 6,
     ),
+    "embedding_bag with weights": (
+        lambda d: F.embedding_bag(
+            torch.zeros(5, 4, dtype=torch.int32, device=d),
+            t(7, 3, device=d),
+            mode="sum",
+            per_sample_weights=t(5, 4, device=d),
+        ),
+        "warp",
+        5 * 4 * 3,
+    ),
     "warp bilinear": (lambda d: warp(t(1, 3, 4, 6, device=d), t(1, 4, 6, 2, device=d)), "warp", 4 * 3 * 4 * 6),
     "interpolate bilinear": (
         lambda d: F.interpolate(t(1, 3, 4, 6, device=d), (8, 9), mode="bilinear"),
@@ -189,6 +199,9 @@ OPERATORS = {
 FREE = {
     "grid_sample nearest": lambda d: F.grid_sample(
         t(1, 3, 5, 5, device=d), t(1, 4, 6, 2, device=d), mode="nearest", align_corners=False
+    ),
+    "embedding_bag without weights": lambda d: F.embedding_bag(
+        torch.zeros(5, 4, dtype=torch.int32, device=d), t(7, 3, device=d), mode="sum"
     ),
     "warp nearest": lambda d: warp(t(1, 3, 4, 6, device=d), t(1, 4, 6, 2, device=d), mode="nearest"),
     "interpolate nearest": lambda d: F.interpolate(t(1, 3, 4, 6, device=d), (8, 9), mode="nearest"),

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vssbench.complexity.macs import count_macs
-from vssbench.complexity.meta_shapes import SHORTCUTS, output_by_shape
+from vssbench.complexity.meta_shapes import SHORTCUTS, OutputsByShape, output_by_shape
 
 
 def t(*shape, **options):
@@ -74,6 +74,20 @@ def test_a_tensor_with_values_is_never_replaced():
     kept = []
     count_macs(lambda: kept.append(F.linear(x, torch.eye(3))))
     assert torch.equal(kept[0], x)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_whatever_runs_inside_gets_the_same_shapes(name):
+    with torch.inference_mode():
+        expected = CALLS[name]("meta")
+        with OutputsByShape():
+            output = CALLS[name]("meta")
+    assert (output.shape, output.dtype, output.device) == (expected.shape, expected.dtype, expected.device)
+
+
+def test_whatever_has_values_keeps_them_inside():
+    with torch.inference_mode(), OutputsByShape():
+        assert torch.equal(F.linear(torch.arange(3.0), torch.eye(3)), torch.arange(3.0))
 
 
 def test_every_shortcut_is_one_of_the_calls_tried_here():

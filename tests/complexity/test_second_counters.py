@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vssbench.complexity.conventions import thop_macs
 from vssbench.complexity.macs import count_macs
+from vssbench.complexity.thop_package import thop_macs
 from vssbench.networks.deformable import DeformableConvolution
 from vssbench.networks.zoo import NETWORKS, build_network
 

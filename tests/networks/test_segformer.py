@@ -155,7 +155,12 @@ def test_stages_run_apart_and_projected_one_by_one_give_the_features():
             x = network.stage(index, x)
             levels.append(x)
         assert [tuple(level.shape[1:]) for level in levels] == [(8, 17, 25), (16, 9, 13), (40, 5, 7), (64, 3, 4)]
-        projected = [network.decoder.project(i, level, (17, 25)) for i, level in enumerate(levels)]
+        projected = [network.decoder.project(i, level) for i, level in enumerate(levels)]
+        assert [tuple(x.shape[1:]) for x in projected] == [(64, 17, 25), (64, 9, 13), (64, 5, 7), (64, 3, 4)]
+        tokens = levels[1].flatten(2).transpose(1, 2)
+        by_hand = linear(tokens, network.decoder.projections[1]).transpose(1, 2).reshape(1, 64, 9, 13)
+        torch.testing.assert_close(projected[1], by_hand, rtol=1e-4, atol=1e-5)
+        projected = [functional.interpolate(x, (17, 25), mode="bilinear", align_corners=False) for x in projected]
         assert torch.equal(network.decoder.join(projected), network.features(images))
         # the fusing layer is linear: coarsest level first, as in the released decoder
         by_hand = functional.conv2d(torch.cat(projected[::-1], 1), network.decoder.fuse[0].weight)

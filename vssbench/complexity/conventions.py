@@ -1,78 +1,25 @@
 """The operation counts of print, by name, so that a printed number can be recomputed; `macs` has the true count.
 
-`thop`: what the installed package says. `thop_2020`: the rules of its release 0.0.31.post2005241907, with which
-AR-Seg's tables were made (CVPR 2023; they reproduce 15 of the 16 constant-resolution entries of Table A1 to the printed
-digit, and the 16th is a misprint). `arseg-paper`: those, and the terms that AR-Seg adds for CReFF. All are called
-"GFLOPs" in print, and all count one multiply-add as 1, so they are MACs here.
+`thop`: what the installed package says (`thop_package`). `thop_2020`: the rules of its release
+0.0.31.post2005241907, with which AR-Seg's tables were made (CVPR 2023; they reproduce 15 of the 16 constant-resolution
+entries of Table A1 to the printed digit, and the 16th is a misprint). `arseg-paper`: those, and the terms that AR-Seg
+adds for CReFF. All are called "GFLOPs" in print, and all count one multiply-add as 1, so they are MACs here.
 """
 
 from __future__ import annotations
 
-import copy
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, redirect_stdout
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from io import StringIO
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from vssbench.complexity.thop_package import Run, forward, without_values
 from vssbench.errors import UsageError
-
-Run = Callable[[Any, Tensor], object]  # (the module, images) -> whatever; what is executed is what counts
-
-
-def _forward(module: Any, images: Tensor) -> object:
-    return module(images)
-
-
-# ---- the package itself ----
-
-
-def thop_macs(module: nn.Module, image_size: tuple[int, int], *, run: Run = _forward) -> int:
-    """The number that the installed thop gives for one image: `thop.profile`, on a copy without values.
-
-    Its rules (0.1.1.post2209072238): convolutions without bias, batch and layer norms 4 an element where they have
-    weights, PReLU 1 an element, adaptive average pooling, nn.Upsample (nearest 1, bilinear 11 an element); whatever is
-    no module (attention, interpolation, warps, F.conv2d) counts 0, transposed convolutions stride^2 times too much,
-    and a module of n names n^2 times.
-
-    Args:
-        module: on any device; it is copied, and keeps neither hooks nor buffers of thop's.
-        image_size: (height, width) of the one image.
-        run: (module, images) -> what to execute; `module(images)` by default.
-    """
-
-    class Profiled(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.module = _without_values(module)
-
-        def forward(self, images: Tensor) -> object:
-            return run(self.module, images)
-
-    images = torch.empty(1, 3, *image_size, device="meta")
-    with redirect_stdout(StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of its own old interfaces, some when it is imported
-        import thop
-
-        macs, _ = thop.profile(Profiled(), inputs=(images,), verbose=False)
-    return int(macs)
-
-
-def _without_values(module: nn.Module) -> nn.Module:
-    """A copy on the meta device, in evaluation mode; shared modules and parameters stay shared."""
-    memo: dict[int, Any] = {}
-    for parameter in module.parameters():
-        memo[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
-    for buffer in module.buffers():
-        memo[id(buffer)] = torch.empty_like(buffer, device="meta")
-    return copy.deepcopy(module, memo).eval()
-
 
 # ---- thop as it was in 2020 ----
 
@@ -81,7 +28,7 @@ def thop_2020_macs(
     module: nn.Module,
     image_size: tuple[int, int],
     *,
-    run: Run = _forward,
+    run: Run = forward,
     aliased: Mapping[str, int] | None = None,
     upsampled: Mapping[str, int] | None = None,
 ) -> int:
@@ -97,7 +44,7 @@ def thop_2020_macs(
     operations, and the sum visits every name (Lyken17/pytorch-OpCounter#98).
 
     Args:
-        module: on any device; it is copied.
+        module: on any device; it is copied, unless it has no values and is in evaluation mode, and stays as it was.
         image_size: (height, width) of the one image.
         run: (module, images) -> what to execute; `module(images)` by default.
         aliased: dotted name of a sub-module -> the number of names that it, and all in it, goes by in the released
@@ -109,7 +56,7 @@ def thop_2020_macs(
     Raises: UsageError, when `aliased` or `upsampled` name no sub-module, or one is recurrent (a rule we lack).
     Source: the wheel thop-0.0.31.post2005241907, thop/profile.py and thop/vision/basic_hooks.py.
     """
-    twin = _without_values(module)
+    twin = module if _is_without_values(module) else without_values(module)
     aliased, upsampled = aliased or {}, upsampled or {}
     known = dict(twin.named_modules())
     unknown = sorted({*aliased, *upsampled} - known.keys())
@@ -138,6 +85,11 @@ def thop_2020_macs(
                 hooks.callback(m.register_forward_hook(listen_enlarged).remove)
         run(twin, torch.empty(1, 3, *image_size, device="meta"))
     return int(sum(names[m] ** 2 * macs for m, macs in executed.items()))
+
+
+def _is_without_values(module: nn.Module) -> bool:
+    tensors = [*module.parameters(), *module.buffers()]
+    return all(tensor.is_meta for tensor in tensors) and not any(part.training for part in module.modules())
 
 
 def _named(module: nn.Module, name: str, times: int, aliased: Mapping[str, int]) -> Iterator[tuple[nn.Module, int]]:
@@ -189,7 +141,7 @@ THOP_2020: Mapping[type[nn.Module], Rule] = {
 class ReleasedForm:
     """How a network of AR-Seg's released program differs from ours as thop sees it; see `thop_2020_macs`."""
 
-    run: Run = _forward
+    run: Run = forward
     aliased: Mapping[str, int] = field(default_factory=dict)
     upsampled: Mapping[str, int] = field(default_factory=dict)
 
@@ -228,18 +180,35 @@ def arseg_network_macs(name: str, network: nn.Module, image_size: tuple[int, int
 
 
 def arseg_creff_macs(*, channels: int, pixels: int, window: int = 7, grouped: bool = True) -> int:
-    """What AR-Seg adds for CReFF: 3 x 9 C P for query, key and value, 2 k^2 C P for the attention.
+    """What AR-Seg adds for CReFF: its encoders, and attention to the k x k pixels around each.
 
-    Biases, softmax, warp, upsampling and the final sum count 0, and taps outside the image in full. Recovered from the
-    printed totals: 77.266 + 1.194 + 4.335 + 0.365 G gives Table 1's 101.98 (PSPNet18, CamVid, s = 0.5, L = 12).
+    Recovered from the printed totals: 77.266 + 1.194 + 4.335 + 0.365 G gives Table 1's 101.98 (PSPNet18, CamVid,
+    s = 0.5, L = 12).
 
     Args:
         channels: C of the features.
         pixels: P of the full-resolution feature grid.
         window: k, odd.
+        grouped: see `arseg_encoder_macs`.
+    """
+    encoders = arseg_encoder_macs(channels=channels, pixels=pixels, grouped=grouped)
+    return encoders + arseg_attention_macs(channels=channels, pixels=pixels, keys=window**2)
+
+
+def arseg_encoder_macs(*, channels: int, pixels: int, grouped: bool = True) -> int:
+    """3 x 9 C P for query, key and value; biases, warp, upsampling and the final sum count 0.
+
+    Args:
+        channels: C of the features.
+        pixels: P of the full-resolution feature grid.
         grouped: False for the dense 3x3 convolutions of Table 3's "LA*" row, 3 x 9 C^2 P.
     """
-    return pixels * channels * (3 * 9 * (1 if grouped else channels) + 2 * window**2)
+    return 3 * 9 * channels * pixels * (1 if grouped else channels)
+
+
+def arseg_attention_macs(*, channels: int, pixels: int, keys: int) -> int:
+    """2 K C P for attention of P pixels to K keys each; the softmax counts 0, taps outside the image in full."""
+    return 2 * keys * channels * pixels
 
 
 def arseg_nonkey_macs(

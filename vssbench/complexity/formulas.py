@@ -176,6 +176,13 @@ def grid_sample_3d(call: Call) -> int:
     return {0: 8, 1: 0}[call.arguments["interpolation_mode"]] * call.output_elements
 
 
+def weighted_rows(call: Call) -> int:
+    """MACs of an embedding bag: rows read x their length; without weights it only adds rows up, 0."""
+    if call.arguments.get("per_sample_weights") is None:
+        return 0
+    return prod(call.shape("indices")) * call.shape("weight")[1]
+
+
 def taps(count: int) -> Formula:
     """MACs of an operator that weighs `count` inputs for each output element."""
 
@@ -263,6 +270,11 @@ FORMULAS: Mapping[str, Work] = {
         "aten::grid_sampler_2d aten::_grid_sampler_2d_cpu_fallback aten::cudnn_grid_sampler",
     ),
     **_each("warp", grid_sample_3d, "aten::grid_sampler_3d"),
+    **_each(  # how deformable attention samples: the pixels around its points, weighed
+        "warp",
+        weighted_rows,
+        "aten::embedding_bag aten::_embedding_bag aten::_embedding_bag_forward_only",
+    ),
     **_each("resize", taps(2), "aten::upsample_linear1d"),
     **_each("resize", taps(4), "aten::upsample_bilinear2d"),
     **_each("resize", taps(8), "aten::upsample_trilinear3d"),

@@ -6,10 +6,11 @@ fit the plain case is left to torch, which also says what is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 Shortcut = Callable[..., Tensor | None]
 
@@ -82,3 +83,18 @@ def output_by_shape(name: str, args: tuple[Any, ...], named: Mapping[str, Any]) 
         return SHORTCUTS[name](*args, **named)
     except TypeError:  # arguments that the plain case does not have
         return None
+
+
+class OutputsByShape(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Whatever runs inside takes the outputs of these operators from here; enter it in `torch.inference_mode()`.
+
+    Elsewhere torch splits an operator into others before it can be seen.
+    """
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run one operator, by its shapes where that will do."""
+        named = kwargs or {}
+        output = output_by_shape(str(func._schema.name), tuple(args), named)
+        return func(*args, **named) if output is None else output

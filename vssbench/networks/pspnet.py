@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vssbench.networks.base import IMAGENET_MEAN, IMAGENET_STD, SegmentationNetwork
+from vssbench.networks.base import CAMVID_MEAN, CAMVID_STD, IMAGENET_MEAN, IMAGENET_STD, SegmentationNetwork
 from vssbench.networks.blocks import ConvBnRelu, initialise_convolutions, scaled
 from vssbench.networks.resnet import BottleneckResNet, ResNet18, Stem
 from vssbench.ops.resize import resize
@@ -84,28 +84,40 @@ class PSPNet18CamVid(SegmentationNetwork):
         return y
 
 
-class PSPNet18Cityscapes(SegmentationNetwork):
-    """The usual dilated PSPNet18: 539.98 GMAC at 1024x2048 with 19 classes; logits at 1/8.
+class _DilatedPSPNet(SegmentationNetwork):
+    """What the usual dilated PSPNets share: logits at 1/8, and the auxiliary head on stage 3.
 
     Args:
+        backbone: of stride 8, with `channels` of its stages, in `forward` the outputs of stages 2, 3 and 4.
         num_classes: K.
+        pooled: channels that each pooled grid is projected to.
         width: multiplies every channel count.
+        mean, std: see `SegmentationNetwork`.
     """
 
     auxiliary_weights = (0.4,)  # PSPNet, sec. 4
 
-    def __init__(self, *, num_classes: int, width: float = 1.0) -> None:
-        super().__init__()
-        dilations = (((1, 2), (2, 2)), ((1, 4), (4, 4)))
-        self.backbone = ResNet18(width=width, strides=(1, 1), dilations=dilations)
-        c128, c256, c512 = (scaled(c, width) for c in (128, 256, 512))
-        self.pooling = PyramidPooling([ConvBnRelu(c512, c128, 1) for _ in POOL_SIZES])
-        self.head = nn.Sequential(ConvBnRelu(c512 + 4 * c128, c512), nn.Dropout2d(0.1))
+    def __init__(
+        self,
+        backbone: ResNet18 | BottleneckResNet,
+        *,
+        num_classes: int,
+        pooled: int,
+        width: float,
+        mean: Sequence[float] = CAMVID_MEAN,
+        std: Sequence[float] = CAMVID_STD,
+    ) -> None:
+        super().__init__(mean=mean, std=std)
+        self.backbone = backbone
+        c3, c4 = backbone.channels[2:]
+        c_pooled, c256, c512 = (scaled(c, width) for c in (pooled, 256, 512))
+        self.pooling = PyramidPooling([ConvBnRelu(c4, c_pooled, 1) for _ in POOL_SIZES])
+        self.head = nn.Sequential(ConvBnRelu(c4 + len(POOL_SIZES) * c_pooled, c512), nn.Dropout2d(0.1))
         self.final = nn.Conv2d(c512, num_classes, 1)
-        self.auxiliary = nn.Sequential(ConvBnRelu(c256, c256), nn.Dropout2d(0.1), nn.Conv2d(c256, num_classes, 1))
+        self.auxiliary = nn.Sequential(ConvBnRelu(c3, c256), nn.Dropout2d(0.1), nn.Conv2d(c256, num_classes, 1))
 
     def extract(self, images: Tensor) -> Tensor:
-        """N_feat: normalised images -> (N, 512, h / 8, w / 8)."""
+        """N_feat: normalised images -> (N, channels of stage 4, h / 8, w / 8)."""
         y: Tensor = self.backbone(images)[2]
         return y
 
@@ -120,11 +132,25 @@ class PSPNet18Cityscapes(SegmentationNetwork):
         return self.refine(x4), [self.auxiliary(x3)]
 
 
-class PSPNet(SegmentationNetwork):
+class PSPNet18Cityscapes(_DilatedPSPNet):
+    """The usual dilated PSPNet18: 539.98 GMAC at 1024x2048 with 19 classes.
+
+    Args:
+        num_classes: K.
+        width: multiplies every channel count.
+    """
+
+    def __init__(self, *, num_classes: int, width: float = 1.0) -> None:
+        dilations = (((1, 2), (2, 2)), ((1, 4), (4, 4)))
+        backbone = ResNet18(width=width, strides=(1, 1), dilations=dilations)
+        super().__init__(backbone, num_classes=num_classes, pooled=128, width=width)
+
+
+class PSPNet(_DilatedPSPNet):
     """PSPNet50 or PSPNet101 dilated to 1/8, in the form of hszhao's `semseg`, from which AR-Seg's PSPNet18 comes.
 
     Every 3x3 convolution of stages 3 and 4 is dilated, by 2 and by 4; pooling to 512 channels a grid, a 3x3
-    convolution 4096 -> 512, the classifier; the auxiliary head sits on stage 3.
+    convolution 4096 -> 512, the classifier.
 
     Args:
         num_classes: K.
@@ -134,30 +160,9 @@ class PSPNet(SegmentationNetwork):
         width: multiplies every channel count.
     """
 
-    auxiliary_weights = (0.4,)  # PSPNet, sec. 4
-
     def __init__(self, *, num_classes: int, depth: int = 50, stem: Stem = "deep", width: float = 1.0) -> None:
-        super().__init__(mean=IMAGENET_MEAN, std=IMAGENET_STD)
-        self.backbone = BottleneckResNet(depth, width=width, stem=stem, strides=(1, 1), dilations=(2, 4))
-        c3, c4 = self.backbone.channels[2:]
-        c256, c512 = scaled(256, width), scaled(512, width)
-        self.pooling = PyramidPooling([ConvBnRelu(c4, c512, 1) for _ in POOL_SIZES])
-        self.head = nn.Sequential(ConvBnRelu(c4 + 4 * c512, c512), nn.Dropout2d(0.1))
-        self.final = nn.Conv2d(c512, num_classes, 1)
-        self.auxiliary = nn.Sequential(ConvBnRelu(c3, c256), nn.Dropout2d(0.1), nn.Conv2d(c256, num_classes, 1))
+        backbone = BottleneckResNet(depth, width=width, stem=stem, strides=(1, 1), dilations=(2, 4))
+        super().__init__(
+            backbone, num_classes=num_classes, pooled=512, width=width, mean=IMAGENET_MEAN, std=IMAGENET_STD
+        )
         initialise_convolutions(self)
-
-    def extract(self, images: Tensor) -> Tensor:
-        """N_feat: normalised images -> (N, 2048, h / 8, w / 8)."""
-        y: Tensor = self.backbone(images)[2]
-        return y
-
-    def refine(self, extracted: Tensor | tuple[Tensor, ...]) -> Tensor:
-        """N_task: pyramid pooling and the head's 3x3 convolution -> (N, 512, h / 8, w / 8)."""
-        y: Tensor = self.head(self.pooling(extracted))
-        return y
-
-    def training_outputs(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Features before the final layer, and the logits of the head on stage 3."""
-        _, x3, x4 = self.backbone(self.normalise(images))
-        return self.refine(x4), [self.auxiliary(x3)]

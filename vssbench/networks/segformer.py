@@ -150,10 +150,9 @@ class Decoder(nn.Module):
             nn.Conv2d(len(channels) * width, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
         )
 
-    def project(self, index: int, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Level `index`, (N, C_i, h, w), to the decoder's width and a size: (N, D, *size)."""
-        projected = _as_map(self.projections[index](x.flatten(2).transpose(1, 2)), (x.shape[-2], x.shape[-1]))
-        return resize(projected, size)
+    def project(self, index: int, x: Tensor) -> Tensor:
+        """Level `index`, (N, C_i, h, w), to the decoder's width: (N, D, h, w)."""
+        return _as_map(self.projections[index](x.flatten(2).transpose(1, 2)), (x.shape[-2], x.shape[-1]))
 
     def join(self, projected: list[Tensor]) -> Tensor:
         """The four projected levels, finest first -> (N, D, h / 4, w / 4)."""
@@ -163,18 +162,19 @@ class Decoder(nn.Module):
     def forward(self, levels: tuple[Tensor, ...]) -> Tensor:
         """The four levels -> (N, D, h / 4, w / 4)."""
         size = (levels[0].shape[-2], levels[0].shape[-1])
-        return self.join([self.project(index, x, size) for index, x in enumerate(levels)])
+        return self.join([resize(self.project(index, x), size) for index, x in enumerate(levels)])
 
 
 class SegFormer(SegmentationNetwork):
     """SegFormer: N_feat = the four stages of the encoder (MiT), N_task = the decoder; logits at 1/4.
 
     The stages can be run apart: `stage(i, x)` gives level i from level i - 1 (from normalised images for i = 0),
-    `decoder.project(i, x, size)` what a level adds to the decoder, `decoder.join` the features of four of them.
+    `decoder.project(i, x)` what a level adds to the decoder, `decoder.join` the features of four of them at 1/4.
 
     Every parameter has its counterpart in Hugging Face's `SegformerForSemanticSegmentation`: stages.i.embed is
     patch_embeddings.i, stages.i.blocks.j is block.i.j, stages.i.norm is layer_norm.i (all in segformer.encoder),
-    decoder.projections.i is decode_head.linear_c.i.proj, final is decode_head.classifier.
+    decoder.projections.i is decode_head.linear_c.i.proj, final is decode_head.classifier. `segformer_weights` has the
+    whole mapping, reads the published files and is tested against that class.
 
     Args:
         num_classes: K.
