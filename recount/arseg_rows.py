@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from torch import Tensor
 
-from arseg.fusions import GLOBAL_SCALE
 from arseg.locations import FINAL, LOCATIONS
-from arseg.options import Options, options_of
+from arseg.options import options_of
 from recount import costs
 from recount.costs import FRAMES, GIGA, Executed
+from recount.fusion_terms import fusion_macs, key_grid
 from recount.subjects import Subject
 from reports.published.verdicts import Explanation, Recount
 from vssbench.complexity.conventions import (
-    arseg_creff_macs,
+    arseg_attention_macs,
+    arseg_encoder_macs,
     arseg_gop_macs,
     arseg_nonkey_macs,
     thop_2020_macs,
@@ -24,7 +26,6 @@ from vssbench.complexity.conventions import (
 from vssbench.ops.resize import scaled_size
 
 PRINTED_SCALES = (1.0, 0.7, 0.6, 0.5)  # of the paper's tables
-ENCODERS = 3 * 9  # taps of the depthwise convolutions of query, key and value
 BD_SCALES = (0.3, 1.0)  # the ends of its Figure 4, which has eight points a curve
 
 
@@ -37,6 +38,7 @@ def operations(subject: Subject, printed: float) -> Recount:
         basis=basis,
         true=executed.network,
         true_all_kinds=executed.all_kinds,
+        other_forms=list(_other_forms(subject)),
         explanations=list(_explanations(subject)),
         arithmetic=_global_attention(subject, printed) if _is_global(subject) else "",
     )
@@ -62,7 +64,8 @@ def percent_change(new: float, old: float) -> float:
 def paper_way(subject: Subject) -> tuple[float, str]:
     """GMACs by the convention of the paper, and its name."""
     if not subject.altering:
-        return costs.thop(subject.network, subject.dataset, subject.scale).gmacs, "thop of 2020, aliases as released"
+        counted = costs.thop_2020(subject.network, subject.dataset, subject.scale)
+        return counted.gmacs, "thop of 2020, aliases as released"
     return _gop(subject, _nonkey(subject)), f"arseg-paper, L = {subject.gop_length}"
 
 
@@ -79,7 +82,7 @@ def true_count(subject: Subject) -> Executed:
 
 
 def _gop(subject: Subject, nonkey: float) -> float:
-    return arseg_gop_macs(costs.thop(subject.network, subject.dataset).gmacs, nonkey, subject.gop_length)
+    return arseg_gop_macs(costs.thop_2020(subject.network, subject.dataset).gmacs, nonkey, subject.gop_length)
 
 
 def _nonkey(subject: Subject, *, variant: str | None = None, classifier: bool = True) -> float:
@@ -87,16 +90,17 @@ def _nonkey(subject: Subject, *, variant: str | None = None, classifier: bool = 
     options = options_of(subject.variants[0] if variant is None else variant)
     if not options.has_branch:
         return 0.0  # neither the warp nor the classifier counts
-    channels, pixels, low_pixels = _grid(subject.network, subject.dataset, subject.scale, options.location)
+    grid = _grid(subject.network, subject.dataset, subject.scale, options.location)
+    fusion = sum(fusion_macs(options, channels=grid.channels, size=grid.size).values())
     if options.location != FINAL.name:  # the classifier is in what follows, which runs at full resolution
         split, _ = _split(subject.network, subject.dataset, subject.scale, options.location)
-        return split + _fusion(options, subject) / GIGA
+        return split + fusion / GIGA
     nonkey = arseg_nonkey_macs(
-        costs.thop(subject.network, subject.dataset, subject.scale).gmacs * GIGA,
-        _fusion(options, subject),
-        channels=channels,
-        pixels=pixels,
-        low_pixels=low_pixels,
+        costs.thop_2020(subject.network, subject.dataset, subject.scale).gmacs * GIGA,
+        fusion,
+        channels=grid.channels,
+        pixels=grid.pixels,
+        low_pixels=grid.low_pixels,
         num_classes=FRAMES[subject.dataset].counted,
         classifier=classifier and options.fusion != "none",  # which upsamples labels, not features
     )
@@ -108,35 +112,30 @@ def _classifier(subject: Subject) -> float:
     return _nonkey(subject, variant="") - _nonkey(subject, variant="", classifier=False)
 
 
-def _fusion(options: Options, subject: Subject) -> float:
-    """What stands in CReFF's place, in MACs: its encoders and sums; biases and the softmax count 0."""
-    channels, pixels, _ = _grid(subject.network, subject.dataset, subject.scale, options.location)
-    encoders = ENCODERS * channels * pixels * (1 if options.grouped else channels)
-    keys = _global_keys(subject)
-    projections = channels * (pixels + keys)  # of queries and results, of keys and values; times 2 C
-    fusions: dict[str, Callable[[], float]] = {
-        "none": lambda: 0,
-        "local": lambda: arseg_creff_macs(
-            channels=channels, pixels=pixels, window=options.window, grouped=options.grouped
-        ),
-        "convolution": lambda: 9 * 2 * channels * channels * pixels,
-        "global": lambda: encoders + 2 * keys * channels * pixels,
-        "global-release": lambda: encoders + 2 * keys * channels * pixels + 2 * channels * projections,
-    }
-    return fusions[options.fusion]()
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Channels of the maps that are fused, (height, width) of a key frame's, and pixels of the other's."""
+
+    channels: int
+    size: tuple[int, int]
+    low_pixels: int
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the key frame's."""
+        return self.size[0] * self.size[1]
 
 
-def _grid(name: str, dataset: str, scale: float, location: str) -> tuple[int, int, int]:
-    """Channels, pixels at full resolution and pixels at the scale of the maps that are fused."""
+def _grid(name: str, dataset: str, scale: float, location: str) -> Grid:
     if location == FINAL.name:
-        full, low = costs.thop(name, dataset), costs.thop(name, dataset, scale)
-        return full.channels, full.pixels, low.pixels
+        full, low = costs.thop_2020(name, dataset), costs.thop_2020(name, dataset, scale)
+        return Grid(channels=full.channels, size=full.size, low_pixels=low.pixels)
     return _split(name, dataset, scale, location)[1]
 
 
 @cache
-def _split(name: str, dataset: str, scale: float, location: str) -> tuple[float, tuple[int, int, int]]:
-    """What precedes the fusion at the scale and what follows it at full resolution, as thop counts, in GMACs; grids."""
+def _split(name: str, dataset: str, scale: float, location: str) -> tuple[float, Grid]:
+    """What precedes the fusion at the scale and what follows it at full resolution, as thop counts, in GMACs."""
     frames = FRAMES[dataset]
     maps: list[Tensor] = []
 
@@ -145,23 +144,25 @@ def _split(name: str, dataset: str, scale: float, location: str) -> tuple[float,
 
     sizes = [scaled_size(frames.size, s) for s in (1.0, scale)]
     full, low = (thop_2020_macs(costs.network(name, frames.outputs), size, run=head) / GIGA for size in sizes)
-    grids = (maps[0].shape[1], maps[0].shape[2:].numel(), maps[1].shape[2:].numel())
-    return low + costs.thop(name, dataset).gmacs - full, grids
-
-
-def _global_keys(subject: Subject) -> int:
-    height, width = FRAMES[subject.dataset].size
-    return (height // GLOBAL_SCALE) * (width // GLOBAL_SCALE)
+    channels, height, width = maps[0].shape[1:]
+    grid = Grid(channels=channels, size=(height, width), low_pixels=maps[1].shape[2:].numel())
+    return low + costs.thop_2020(name, dataset).gmacs - full, grid
 
 
 # ---- what else a printed number may be ----
 
 
+def _other_forms(subject: Subject) -> Iterator[Explanation]:
+    """The paper's other form of the same sum, where there is one: Table 3 has it for L = 15, 20 and 30."""
+    if subject.altering:
+        nonkey, without = _nonkey(subject), _nonkey(subject, classifier=False)
+        if nonkey != without:
+            yield Explanation(text="without the classifier's term", value=_gop(subject, without))
+
+
 def _explanations(subject: Subject) -> Iterator[Explanation]:
     if subject.altering:
         nonkey, term = _nonkey(subject), _classifier(subject)
-        without = _gop(subject, _nonkey(subject, classifier=False))
-        yield Explanation(text="the sum without the classifier's term, which the rows of L = 12 hold", value=without)
         averaged = term * (subject.gop_length - 1) / subject.gop_length
         yield Explanation(text="a non-key frame's cost alone, not averaged over the GOP", value=nonkey)
         yield Explanation(
@@ -197,23 +198,26 @@ def _is_global(subject: Subject) -> bool:
 def _global_attention(subject: Subject, printed: float) -> str:
     """Table 3's global attention, which is not that of a map at 1/32."""
     released = _gop(subject, _nonkey(subject, variant=subject.variants[1]))
-    height, width = FRAMES[subject.dataset].size
+    options = options_of(subject.variants[0])
+    grid = _grid(subject.network, subject.dataset, subject.scale, options.location)
+    height, width = key_grid(options, channels=grid.channels, size=grid.size)
     return (
-        f"attention to the {_global_keys(subject)} keys of a {height // GLOBAL_SCALE}x{width // GLOBAL_SCALE} map "
+        f"attention to the {height * width} keys of a {height}x{width} map "
         f"gives {paper_way(subject)[0]:.2f}, as the released program computes it {released:.2f}; "
-        + _keys_that_fit(subject, printed)
+        + _keys_that_fit(subject, printed, grid)
     )
 
 
-def _keys_that_fit(subject: Subject, printed: float) -> str:
+def _keys_that_fit(subject: Subject, printed: float, grid: Grid) -> str:
     """How many keys global attention would have to have, with and without its two projections of every pixel."""
-    channels, pixels, _ = _grid(subject.network, subject.dataset, subject.scale, FINAL.name)
     length = subject.gop_length
-    nonkey = (length * printed - costs.thop(subject.network, subject.dataset).gmacs) / (length - 1)
-    encoders = ENCODERS * channels * pixels / GIGA
+    nonkey = (length * printed - costs.thop_2020(subject.network, subject.dataset).gmacs) / (length - 1)
+    encoders = arseg_encoder_macs(channels=grid.channels, pixels=grid.pixels)
+    one_key = arseg_attention_macs(channels=grid.channels, pixels=grid.pixels, keys=1)
     plain = _nonkey(subject, variant="no-creff") + _classifier(subject)
-    keys = (nonkey - plain - encoders) * GIGA / (2 * channels * pixels)
-    return f"{printed:.2f} takes {keys:.1f} keys, or {keys - channels:.1f} and the projections of queries and results"
+    keys = ((nonkey - plain) * GIGA - encoders) / one_key
+    projected = keys - grid.channels  # 2 C^2 P are the products with C keys
+    return f"{printed:.2f} takes {keys:.1f} keys, or {projected:.1f} and the projections of queries and results"
 
 
 def bd_flops(network: str, dataset: str) -> Recount:

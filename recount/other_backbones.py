@@ -99,7 +99,9 @@ def paper_ways(backbone: str) -> dict[str, float]:
     ways: dict[str, float] = {}
     for head, way in _heads(backbone).items():
         for form, name in FORMS[backbone].items():
-            ways[", ".join(filter(None, (form, head))) or backbone] = costs.thop_in_form(name, DATASET, 1.0, way).gmacs
+            ways[", ".join(filter(None, (form, head))) or backbone] = costs.thop_2020_in_form(
+                name, DATASET, 1.0, way
+            ).gmacs
     return ways
 
 
@@ -111,7 +113,7 @@ def _heads(backbone: str) -> dict[str, ReleasedForm]:
 
 
 def _paper_way(backbone: str, scale: float) -> costs.Counted:
-    return costs.thop_in_form(_first_form(backbone), DATASET, scale, next(iter(_heads(backbone).values())))
+    return costs.thop_2020_in_form(_first_form(backbone), DATASET, scale, next(iter(_heads(backbone).values())))
 
 
 def _nearest(printed: float, ways: dict[str, float]) -> str:

@@ -84,7 +84,7 @@ def nonkey_share(ratio: float) -> float:
 
 def _baseline(number: PrintedNumber, video: PrintedNumber) -> Recount:
     forms = FORMS[number.method]
-    counted = {form: costs.thop(form, number.dataset).gmacs for form in forms}
+    counted = {form: costs.thop_2020(form, number.dataset).gmacs for form in forms}
     texts = [
         f"our {form} takes {gmacs:.2f} as thop counted in 2020, of which the printed number is "
         f"{number.value / gmacs:.2f} times"
@@ -202,7 +202,7 @@ def _jain(number: PrintedNumber, baseline: PrintedNumber) -> Recount:
 def _head_share(name: str, dataset: str) -> float:
     """What follows the interpolated features, as a share of the network."""
     net = cast(DeepLab, costs.network(name, FRAMES[dataset].outputs))
-    extracted = torch.empty(1, net.backbone.channels[3], *costs.thop(name, dataset).size, device=META)
+    extracted = torch.empty(1, net.backbone.channels[3], *costs.thop_2020(name, dataset).size, device=META)
     head = count_macs(lambda: net.classify(net.refine(extracted)))
     return Executed.of(head).network / costs.constant(name, dataset).network
 

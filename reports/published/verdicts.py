@@ -1,12 +1,14 @@
 """The rules that judge a printed number against what was counted; they know no row by name.
 
-A printed number agrees with ours within its rounding or within 0.05 %. If not, it is a misprint when something else
-that was computed has exactly that value (another row's number, the same sum with a term left out), or when one of its
-digits is wrong; else it cannot be derived, and the arithmetic says how far one gets.
+A printed number agrees with ours within its rounding or within 0.05 %, by the first form of the paper's convention or
+by another that is documented. If not, it is a misprint when something else that was computed has exactly that value
+(another row's number), or when one of its digits is wrong; else it cannot be derived, and the arithmetic says how far
+one gets.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +21,7 @@ CHANGE_TOLERANCE = 0.1  # points; a change is made of two numbers that were roun
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """Something else that a printed number may be; `text` continues "it is ..."."""
+    """Something else that a printed number may be; `text` continues "it is ...", that of a form "by the form ..."."""
 
     text: str
     value: float
@@ -34,6 +36,7 @@ class Recount:
         basis: how `ours` was computed, in a few words.
         true: executed multiply-adds of convolutions, linear layers and attention, each once; None likewise.
         true_all_kinds: those of warps and resizes too.
+        other_forms: of the same convention, as the paper or its program has them elsewhere.
         explanations: the likeliest first.
         arithmetic: sentences on how far one gets, for a number that neither agrees nor is explained.
         remark: a sentence that holds whatever the verdict.
@@ -46,6 +49,7 @@ class Recount:
     basis: str = ""
     true: float | None = None
     true_all_kinds: float | None = None
+    other_forms: Sequence[Explanation] = field(default=())
     explanations: Sequence[Explanation] = field(default=())
     arithmetic: str = ""
     remark: str = ""
@@ -56,7 +60,7 @@ class Recount:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A printed number, what was computed for it, and what follows."""
+    """A printed number, what was computed for it (in the form by which it agrees), and what follows."""
 
     printed: PrintedNumber
     recount: Recount
@@ -74,9 +78,21 @@ class Judged:
 
 def judge(printed: PrintedNumber, recount: Recount) -> Judged:
     """Apply the rules in the order of this module's docstring."""
-    verdict, reason = _verdict(printed, recount)
+    if form := _other_form(printed, recount):
+        first = f"{recount.ours:.{printed.decimals}f}"
+        verdict, reason = AGREES, f"by the form {form.text}; that of the other rows gives {first}"
+        recount = dataclasses.replace(recount, ours=form.value, basis=f"{recount.basis}, {form.text}")
+    else:
+        verdict, reason = _verdict(printed, recount)
     sentences = [text for text in (reason, recount.remark) if text]
     return Judged(printed=printed, recount=recount, verdict=verdict, reason="; ".join(sentences))
+
+
+def _other_form(printed: PrintedNumber, recount: Recount) -> Explanation | None:
+    """The form by which a number agrees that does not by the first."""
+    if recount.ours is None or agrees(printed, recount.ours):
+        return None
+    return next((form for form in recount.other_forms if agrees(printed, form.value)), None)
 
 
 def _verdict(printed: PrintedNumber, recount: Recount) -> tuple[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
 from arseg.method import ARSeg
 from arseg.model import ARSegNetwork
@@ -12,7 +11,6 @@ from arseg.options import TABLE_3, options_of
 from recount import costs
 from recount.other_systems import nonkey_share
 from recount.subjects import Subject, subject_of
-from recount.tfc_rows import deformable_layer_parameters
 from reports.published.numbers import BD, printed_numbers
 
 
@@ -48,7 +46,7 @@ def test_the_mean_of_counts_is_weighted():
 
 def test_counting_leaves_the_shared_network_as_it_was():
     network = costs.network("bisenet18", 12)
-    costs.thop("bisenet18", "CamVid", 0.3)
+    costs.thop_2020("bisenet18", "CamVid", 0.3)
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in network.modules())
     assert not any(name.startswith("total_") for name, _ in network.named_buffers())
     assert hasattr(network, "auxiliary8")
@@ -58,15 +56,6 @@ def test_a_non_key_frame_costs_what_makes_the_mean():
     # mean over 12 frames of 0.5 of a key frame: (1 + 11 x 5 / 11) / 12
     assert nonkey_share(0.5) == pytest.approx(5 / 11)
     assert nonkey_share(1.0) == pytest.approx(1.0)
-
-
-def test_one_encoder_layer_of_deformable_detr():
-    width, samples = 256, 8 * 4 * 4
-    layers = [
-        *(nn.Linear(width, 2 * samples), nn.Linear(width, samples), nn.Linear(width, width), nn.Linear(width, width)),
-        *(nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.Linear(4 * width, width), nn.LayerNorm(width)),
-    ]
-    assert deformable_layer_parameters() == sum(p.numel() for layer in layers for p in layer.parameters()) == 756_864
 
 
 # ---- what a row measures ----
