@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vssbench.complexity.conventions import thop_macs
 from vssbench.complexity.macs import count_macs
+from vssbench.complexity.thop_package import thop_macs
 from vssbench.latency.memory import peak_memory
 from vssbench.networks.base import SegmentationNetwork
 from vssbench.networks.zoo import NETWORKS, build_network

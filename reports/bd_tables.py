@@ -23,7 +23,8 @@ BD_NOTE = (
 CURVES_NOTE = (
     "PCHIP, Akima: the same by curves through every point; spread: largest minus smallest of the three, in points. "
     f"overlap: of the range that both curves span together. Below {MINIMUM_POINTS} distinct points, below "
-    f"{100 * MINIMUM_OVERLAP:.0f} % overlap, and where a cubic falls back, there is no number."
+    f"{100 * MINIMUM_OVERLAP:.0f} % overlap, and where a cubic falls back, there is no number; PCHIP and "
+    "Akima have one where only the cubic falls back."
 )
 POINT_NOTE = (
     f"FLOPs at its mIoU, mIoU at its FLOPs: difference to the cubic fit of {ANCHOR} resolution's curve, read along the "
@@ -35,8 +36,8 @@ def bd_tables(setting: Mapping[str, Any], rows: pd.DataFrame) -> list[Table]:
     """BD-FLOPs and BD-mIoU of every curve of a setting, a table each."""
     curves = curve_differences(rows)
     flops = {
-        "points": ("points", 0),
-        "anchor_points": ("anchor's points", 0),
+        "points": ("points on it (n)", 0),
+        "anchor_points": ("points on the anchor (n)", 0),
         "bd_flops_percent": ("BD-FLOPs (%)", 1),
         "bd_flops_interval": ("95 % interval (%)", 1),
         "bd_flops_pchip_percent": ("PCHIP (%)", 1),
@@ -46,8 +47,8 @@ def bd_tables(setting: Mapping[str, Any], rows: pd.DataFrame) -> list[Table]:
         "bd_flops_overlap_percent": ("overlap (%)", 1),
     }
     miou = {
-        "points": ("points", 0),
-        "anchor_points": ("anchor's points", 0),
+        "points": ("points on it (n)", 0),
+        "anchor_points": ("points on the anchor (n)", 0),
         "bd_miou_points": ("BD-mIoU (points)", 2),
         "bd_miou_interval": ("95 % interval (points)", 2),
         "bd_miou_pchip_points": ("PCHIP (points)", 2),

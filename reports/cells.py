@@ -15,11 +15,13 @@ MISSING = "n/a"
 # a column that is made of two -> their names
 INTERVALS = {
     "miou_interval": ("miou_low_percent", "miou_high_percent"),
+    **{f"{name}_interval": (f"{name}_low_percent", f"{name}_high_percent") for name in ("mvc8", "mvc16", "tc")},
     "miou_difference_interval": ("miou_difference_low_points", "miou_difference_high_points"),
     "bd_flops_interval": ("bd_flops_low_percent", "bd_flops_high_percent"),
     "bd_miou_interval": ("bd_miou_low_points", "bd_miou_high_points"),
     "point_flops_interval": ("point_flops_low_percent", "point_flops_high_percent"),
     "point_miou_interval": ("point_miou_low_points", "point_miou_high_points"),
+    "latency_side_information_interval": ("latency_side_information_low_ms", "latency_side_information_high_ms"),
     "bd_flops_shared": ("bd_flops_shared_low_percent", "bd_flops_shared_high_percent"),
     "bd_miou_shared": ("bd_miou_shared_low_gmacs", "bd_miou_shared_high_gmacs"),
 }
@@ -53,6 +55,21 @@ def table_of(
     return Table(title=title, header=[first[1], *(header for header, _ in shown.values())], rows=cells, notes=notes)
 
 
+def kinds_table(title: str, rows: pd.DataFrame, columns: Columns, *, notes: Sequence[str] = ()) -> Table:
+    """A row for each method and kind of work; `columns` hold {} where the name of the kind goes."""
+    before, _, after = next(iter(columns)).partition("{}")
+    kinds = [name.removeprefix(before).removesuffix(after) for name in rows if name.startswith(before)]
+    cells = []
+    for _, row in rows.iterrows():
+        for kind in kinds:
+            values = {name: row.get(name.format(kind)) for name in columns}
+            if not all(value is None or pd.isna(value) for value in values.values()):
+                numbers = [number_of(value, name, columns[name][1], row) for name, value in values.items()]
+                cells.append([name_of(row, "method"), kind, *numbers])
+    header = ["Method", "kind", *(header for header, _ in columns.values())]
+    return Table(title=title, header=header, rows=cells, notes=notes)
+
+
 def _any_interval(rows: pd.DataFrame, name: str) -> bool:
     low = INTERVALS[name][0]
     return low in rows and bool(rows[low].notna().any())
@@ -77,9 +94,11 @@ def number_of(value: Any, name: str, digits: int, row: pd.Series) -> str:
     """A value of the column `name` in its row."""
     if name.startswith(("bd_", "point_")) and row.get("curves") == ANCHOR:
         return "anchor"
+    if isinstance(value, str):
+        return value
     if value is None or pd.isna(value):
         return MISSING
-    scale = 100 if name.startswith("rate_") else 1e-6 if name == "parameters" else 1
+    scale = 100 if name.startswith(("rate_", "share_")) else 1e-6 if name == "parameters" else 1
     return f"{scale * value:.{digits}f}"
 
 
@@ -95,3 +114,9 @@ def grouped(rows: pd.DataFrame, name: str, note: str) -> list[str]:
         f"{'all' if len(group) == len(rows) > 1 else ', '.join(group[name])}: {text}"
         for text, group in noted.groupby(note, sort=False)
     ]
+
+
+def reasons(rows: pd.DataFrame) -> list[str]:
+    """Why numbers of accuracy and work are missing or weak, a line a reason, with the methods that share it."""
+    found = grouped(rows, "method", "note")
+    return found + (grouped(rows, "method", "interval_note") if "interval_note" in rows else [])

@@ -17,12 +17,19 @@ def settings(frame: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame
         yield dict(zip(SETTING, values, strict=True)), rows
 
 
+def streams(frame: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The groups of rows that saw the same streams, each with what its rows share; their networks may differ."""
+    same = [name for name in SETTING if name != "network"]
+    for values, rows in frame.groupby(same, sort=True, dropna=False):
+        yield dict(zip(same, values, strict=True)), rows
+
+
 def title_of(setting: Mapping[str, Any]) -> str:
     """The setting in one line, for titles."""
     rate = "" if pd.isna(setting["bitrate_kbps"]) else f" {setting['bitrate_kbps']:g} kbps"
     parts = [
         f"{setting['dataset']} {setting['split']}",
-        setting["network"],
+        setting.get("network", ""),
         f"{setting['codec']}{rate}",
         f"L = {setting['gop_length']}",
         setting["protocol"],

@@ -61,8 +61,9 @@ def curve_differences(frame: pd.DataFrame) -> pd.DataFrame:
         - `shared_low`, `shared_high`: the range of mIoU or GMACs that both curves span, over which the mean is
           taken; `overlap_percent`: its share of the range that they span together.
 
-        `bd_note` says why a number is NaN, `bd_interval_note` why an interval is. Points that are not done, or lack a
-        cost or an accuracy, are left out.
+        `bd_note` says why a number is NaN, by whichever fit, and where points cost more and are no more accurate;
+        `bd_interval_note` why an interval is NaN. Points that are not done, or lack a cost or an accuracy, are left
+        out.
 
     Source: AR-Seg, supplement A5.
     """
@@ -83,13 +84,37 @@ def _difference(anchor: pd.DataFrame, points: pd.DataFrame) -> dict[str, Any]:
     for name, unit, held, scale, measure in _BD:
         found = compare(measure, *arrays)
         row |= _by_interpolation(found, name, unit, held, scale)
-        if "cubic" in found.refusals:
-            refusals[_TITLES[name]] = found.refusals["cubic"]
-        else:
+        refusals |= _refusals(_TITLES[name], found)
+        if "cubic" not in found.refusals:
             columns, note = _interval(name, unit, rounds_of(anchor), rounds_of(points))
             row |= columns
             interval_notes += [f"{_TITLES[name]}: no interval, {note}"] if note else []
-    return row | {"bd_note": _refused(refusals), "bd_interval_note": "; ".join(interval_notes)}
+    notes = [_refused(refusals), _falling(anchor), _falling(points)]
+    return row | {"bd_note": "; ".join(filter(None, notes)), "bd_interval_note": "; ".join(interval_notes)}
+
+
+def _refusals(title: str, found: BdComparison) -> dict[str, BdError]:
+    """Number -> why it is missing: by the cubic, and by the other fits where they fail for another reason."""
+    refusals = {title: found.refusals["cubic"]} if "cubic" in found.refusals else {}
+    names = {"pchip": "PCHIP", "akima": "Akima"}
+    for interpolation, error in found.refusals.items():
+        if interpolation != "cubic" and type(error) is not type(found.refusals.get("cubic")):
+            refusals[f"{title} by {names[interpolation]}"] = error
+    return refusals
+
+
+def _falling(points: pd.DataFrame) -> str:
+    """Which points cost more, or as much, and are no more accurate, by rising cost; empty where there are none."""
+    steps = zip(points.to_dict("records"), points.to_dict("records")[1:], strict=False)
+    falls = [
+        f"{two['method']} ({two['gmacs_gop']:.3f} GMACs, {two['miou_percent']:.2f} %) is no more accurate than "
+        f"{one['method']} ({one['gmacs_gop']:.3f} GMACs, {one['miou_percent']:.2f} %)"
+        for one, two in steps
+        if two["miou_percent"] <= one["miou_percent"]
+    ]
+    if not falls:
+        return ""
+    return f"points that do not rise, which a cubic smooths and PCHIP and Akima follow: {', '.join(falls)}"
 
 
 def _by_interpolation(found: BdComparison, name: str, unit: str, held: str, scale: int) -> dict[str, Any]:

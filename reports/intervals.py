@@ -38,7 +38,9 @@ SEED = 0
 FEW_CLIPS = 20  # below it intervals come out too narrow, see bootstrap.MINIMUM_CLIPS
 MARK = "~"  # beside a number that is not separable from the anchor's
 NAN = float("nan")
-ClipKinds = Mapping[str, Mapping[int, Mapping[str, int]]]  # clip -> distance -> kind of work -> tested frames
+ClipWork = Mapping[
+    str, NDArray[np.float64]
+]  # clip -> (2, L): GMACs of the frames tested at each distance, and how many
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,14 +62,13 @@ class CellRounds:
 
 
 def draw_cell(
-    confusions: Mapping[str, NDArray[np.int64]], kinds: ClipKinds, gmacs_of: Mapping[str, float], *, pooled: bool
+    confusions: Mapping[str, NDArray[np.int64]], work: ClipWork, *, pooled: bool
 ) -> tuple[CellRounds | None, dict[str, Any]]:
     """Draw the clips of a cell again and again.
 
     Args:
         confusions: clip -> (L, K, K) counts.
-        kinds: what the tested frames of every clip did.
-        gmacs_of: kind of work -> GMACs of a frame.
+        work: clip -> (2, L), the GMACs of the frames tested at each distance, NaN where not known, and their number.
         pooled: of a single stream: counts and work are pooled over the distances.
 
     Returns:
@@ -85,7 +86,7 @@ def draw_cell(
     for distance in range(0 if pooled else counts.shape[1]):
         at = interval(combined(lambda values, d=distance: values[:, d], by_distance))
         columns |= {f"miou_low_d{distance}_percent": at.low, f"miou_high_d{distance}_percent": at.high}
-    return CellRounds(clips=clips, miou=miou, gmacs=_gmacs(clips, kinds, gmacs_of, counts.shape[1], pooled)), columns
+    return CellRounds(clips=clips, miou=miou, gmacs=_gmacs(clips, work, pooled)), columns
 
 
 def _percent(share: Resampled) -> Resampled:
@@ -96,20 +97,13 @@ def _mean_of_distances(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(values.mean(axis=1))
 
 
-def _gmacs(
-    clips: Sequence[str], kinds: ClipKinds, gmacs_of: Mapping[str, float], gop_length: int, pooled: bool
-) -> Resampled | None:
-    found = {kind for clip in clips for at in kinds[clip].values() for kind in at}
-    if not found <= gmacs_of.keys():
+def _gmacs(clips: Sequence[str], work: ClipWork, pooled: bool) -> Resampled | None:
+    gmacs, frames = np.stack([work[clip] for clip in clips], axis=1)
+    if np.isnan(gmacs).any():
         return None
-    work, frames = np.zeros((2, len(clips), gop_length))
-    for index, clip in enumerate(clips):
-        for distance, at in kinds[clip].items():
-            work[index, distance] = sum(number * gmacs_of[kind] for kind, number in at.items())
-            frames[index, distance] = sum(at.values())
     if pooled:
-        work, frames = work.sum(axis=1, keepdims=True), frames.sum(axis=1, keepdims=True)
-    return resample(ratio_statistic(work, frames), len(clips), rounds=ROUNDS, seed=SEED)
+        gmacs, frames = gmacs.sum(axis=1, keepdims=True), frames.sum(axis=1, keepdims=True)
+    return resample(ratio_statistic(gmacs, frames), len(clips), rounds=ROUNDS, seed=SEED)
 
 
 # ---- differences ----

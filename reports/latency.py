@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from vssbench.latency.statistics import (
-    AA_LIMIT,
-    BUSY_LIMIT,
-    Distribution,
-    TimedStep,
-    aa_difference,
-    distribution,
-    median,
-    minimum_samples,
-)
+from reports.latency_notes import outputs_note, percentiles_note, side_information_note, weaknesses
+from vssbench.latency.passes import PairedDifference, median_of_each, paired_difference
+from vssbench.latency.statistics import Distribution, TimedStep, aa_difference, distribution, median
 from vssbench.store import Latency, LatencySample, PhaseSample
 from vssbench.store_schema import canonical_json
 
-NOISY = 0.10  # interquartile range over median, torch.utils.benchmark's threshold for a warning
 GOP = "(GOP, per frame)"  # beside the kinds of frame: every timed GOP's mean
 NAN = float("nan")
 
@@ -27,8 +19,10 @@ FIXED = (  # in the order of the table; columns by kind and by phase follow
     *("latency_gop_device_ms", "latency_throughput_fps", "latency_mean_ms", "latency_iqr_ms"),
     *("latency_p50_ms", "latency_p90_ms", "latency_p99_ms", "latency_aa_percent"),
     *("latency_lookahead_frames", "latency_waiting_ms", "latency_decode_ms", "latency_side_information_ms"),
-    *("latency_outputs_differing_percent", "peak_memory_mib", "peak_memory_kind", "environment", "latency_machine"),
-    "latency_note",
+    *("latency_side_information_low_ms", "latency_side_information_high_ms", "latency_outputs_differing_percent"),
+    *("latency_outputs_frames", "latency_outputs_pixels", "peak_memory_mib", "peak_memory_kind", "environment"),
+    *("latency_machine", "latency_note", "latency_percentiles_note", "latency_outputs_note"),
+    "latency_side_information_note",
 )
 
 
@@ -48,8 +42,9 @@ def latency_columns(
     `latency_key_ms` is the median at d = 0, `latency_nonkey_ms` at d > 0; mean, IQR and percentiles are of all
     `latency_n` samples, p90 and p99 MLPerf's early-stopping estimates, NaN below 64 and 662 of them. The same by kind,
     `latency_of_<kind>_ms` being the median; the kind GOP holds every timed GOP's mean. `latency_phase_<part>_ms` are
-    means over a GOP that add up to a step; decoding and reading side information come before a step, and
-    `latency_waiting_ms` is what look-ahead costs at the video's frame rate. `latency_note`: what weakens the numbers.
+    means over a GOP that add up to a step; decoding and reading side information come before a step, the latter with
+    its interval and NaN where that holds 0; `latency_waiting_ms` is what look-ahead costs at the video's frame rate.
+    `latency_note`: what weakens the numbers; the other notes: why one is NaN, or what it rests on.
 
     Args:
         latency: as stored; None where the cell was not timed.
@@ -83,12 +78,15 @@ def latency_columns(
         "latency_p99_ms": everything.p99,
         "latency_aa_percent": 100 * difference,
         **_before_a_step(facts),
-        "latency_outputs_differing_percent": 100 * facts["outputs"]["share"] if facts.get("outputs") else NAN,
+        **_outputs(facts.get("outputs")),
         "peak_memory_mib": NAN if peak is None else peak / 2**20,
         "peak_memory_kind": latency.peak_memory_kind or "",
         "environment": canonical_json(latency.environment),
         "latency_machine": canonical_json(facts.get("machine") or {}),
-        "latency_note": "; ".join(_notes(spread, everything.n, sorted(set(kinds) - set(by_kind)), difference, facts)),
+        "latency_note": "; ".join(
+            weaknesses(spread, untimed=sorted(set(kinds) - set(by_kind)), difference=difference, facts=facts)
+        ),
+        "latency_percentiles_note": percentiles_note(latency),
         **_phase_columns(latency.phases, mean_over_gop),
         **_kind_columns(spread | (whole_gops if whole_gops[GOP].n else {})),
         **{f"latency_device_of_{kind}_ms": value for kind, value in device.items()},
@@ -126,20 +124,43 @@ def _gop_means_ms(samples: Sequence[LatencySample], gop_length: int) -> list[flo
     return [1000 * sum(s.seconds for s in gop) / gop_length for gop in gops if len(gop) == gop_length]
 
 
-def _before_a_step(facts: Mapping[str, Any]) -> dict[str, float]:
+def _before_a_step(facts: Mapping[str, Any]) -> dict[str, Any]:
     """What a frame waits for before its step: later frames, the decoder, and the reading of side information."""
-    lookahead, fps = facts.get("lookahead_frames"), facts.get("fps")
-    plain, with_side = _mean_ms(facts.get("decode_s")), _mean_ms(facts.get("decode_with_side_s"))
+    lookahead, fps, needs = (facts.get(name) for name in ("lookahead_frames", "fps", "needs"))
+    plain, with_side = facts.get("decode_s"), facts.get("decode_with_side_s")
+    found = paired_difference(plain, with_side) if plain and with_side and needs != [] else None
     return {
         "latency_lookahead_frames": NAN if lookahead is None else lookahead,
         "latency_waiting_ms": NAN if lookahead is None or not fps else 1000 * lookahead / fps,
-        "latency_decode_ms": plain,
-        "latency_side_information_ms": with_side - plain,
+        "latency_decode_ms": 1000 * float(median_of_each(plain).mean()) if plain else NAN,
+        **_side_information(found, reads_none=needs == []),
+        "latency_side_information_note": side_information_note(found, needs=needs),
     }
 
 
-def _mean_ms(seconds: Sequence[float] | None) -> float:
-    return 1000 * sum(seconds) / len(seconds) if seconds else NAN
+def _side_information(found: PairedDifference | None, *, reads_none: bool) -> dict[str, float]:
+    """What reading it adds to decoding a frame, with its interval; no number where that is noise."""
+    value, low, high = (NAN,) * 3 if found is None else (found.value, found.low, found.high)
+    if reads_none:
+        value = low = high = 0.0
+    elif found is None or not found.is_dearer:
+        value = NAN
+    return {
+        "latency_side_information_ms": 1000 * value,
+        "latency_side_information_low_ms": 1000 * low,
+        "latency_side_information_high_ms": 1000 * high,
+    }
+
+
+def _outputs(outputs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How many labels differ from the eager network's, and of how many."""
+    found = outputs or {}
+    return {
+        "latency_outputs_differing_percent": 100 * found.get("share", NAN),
+        "latency_outputs_frames": found.get("frames", NAN),
+        "latency_outputs_pixels": found.get("pixels", NAN),
+        "latency_outputs_note": outputs_note(outputs),
+    }
 
 
 def _phase_columns(
@@ -171,26 +192,3 @@ def _kind_columns(spread: Mapping[str, Distribution]) -> dict[str, float]:
             f"latency_p99_of_{kind}_ms": of_kind.p99,
         }
     return columns
-
-
-def _notes(
-    spread: Mapping[str, Distribution], number: int, untimed: list[str], difference: float, facts: Mapping[str, Any]
-) -> Iterator[str]:
-    if untimed:
-        yield f"GOP mean n/a: no step of kind {', '.join(untimed)} was timed"
-    if number < minimum_samples(0.9):
-        yield f"n = {number}: p90 is not settled below {minimum_samples(0.9)}"
-    if difference > AA_LIMIT:
-        yield (
-            f"too noisy: timed twice in turn, it differs from itself by {100 * difference:.1f} %, more than "
-            f"{100 * AA_LIMIT:g} %"
-        )
-    for kind, of_kind in spread.items():
-        if of_kind.interquartile_range > NOISY * of_kind.median:
-            share = 100 * of_kind.interquartile_range / of_kind.median
-            yield f"{kind}: noisy, interquartile range {share:.0f} % of the median"
-    machine = facts.get("machine") or {}
-    if machine.get("throttled"):
-        yield "the machine slowed down for heat or power meanwhile"
-    if (machine.get("busy_by_others") or 0) > BUSY_LIMIT:
-        yield f"other processes used {100 * machine['busy_by_others']:.0f} % of the processors meanwhile"

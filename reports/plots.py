@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from reports.curves import ANCHOR, curve_names, curve_points, settings, title_of
+from reports.curves import ANCHOR, curve_names, curve_points, settings, streams, title_of
 from reports.label_placement import Label, place_labels
 from vssbench.errors import StoreError
 
@@ -112,7 +112,17 @@ def file_part(value: object) -> str:
 
 def named_settings(frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any], pd.DataFrame]]:
     """Every setting with the end of its file names: the values in which the settings differ."""
-    found = list(settings(frame))
+    yield from _named(frame, list(settings(frame)))
+
+
+def named_streams(frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any], pd.DataFrame]]:
+    """Every group of rows of the same streams (`curves.streams`) with the end of its file names, alike."""
+    yield from _named(frame, list(streams(frame)))
+
+
+def _named(
+    frame: pd.DataFrame, found: list[tuple[dict[str, Any], pd.DataFrame]]
+) -> Iterator[tuple[str, dict[str, Any], pd.DataFrame]]:
     differing = [name for name in (found[0][0] if found else ()) if frame[name].nunique(dropna=False) > 1]
     for setting, rows in found:
         values = [f"L{setting[n]}" if n == "gop_length" else setting[n] for n in differing]
@@ -143,7 +153,7 @@ def accuracy_cost(setting: Mapping[str, Any], rows: pd.DataFrame) -> Figure | No
         if len(on_curve) > 1:
             texts = zip(x, y, on_curve["point_label"], strict=True)
             labels += [Label(x=a, y=b, text=text, color=style["color"]) for a, b, text in texts if text]
-    _cost_axes(axes, points)
+    cost_axes(axes, points)
     axes.set_title(title_of(setting), color="#555555", fontsize=6.5)
     without = rows[(rows["status"] == "done") & (rows["gmacs_gop"] <= 0)]["method"]
     if len(without):
@@ -183,7 +193,8 @@ def _bars(axes: Axes, rows: pd.DataFrame, color: str) -> None:
     axes.vlines(ranges[:, 0], ranges[:, 1], ranges[:, 2], color=color, alpha=0.35, linewidth=1.6, zorder=2)
 
 
-def _cost_axes(axes: Axes, points: pd.DataFrame) -> None:
+def cost_axes(axes: Axes, points: pd.DataFrame) -> None:
+    """Work on a logarithmic axis, in MACs below and FLOPs above, and mIoU on the other."""
     low, high = points["gmacs_gop"].min(), points["gmacs_gop"].max()
     pad = max(high / low, 2.0) ** 0.1
     axes.set_xscale("log")

@@ -15,17 +15,25 @@ from reports.differences import add_curve_differences
 from reports.intervals import add_differences_to_best_anchor, draw_cell
 from reports.latency import FIXED as FIXED_LATENCY
 from reports.latency import latency_columns
-from vssbench.metrics.confusion import iou_per_class
+from reports.stability import key_frame_columns, stability_columns
+from reports.work import FIXED as FIXED_WORK
+from reports.work import (
+    SINGLE_STREAM,
+    Decided,
+    Price,
+    decided_by_clip,
+    overall,
+    prices_of,
+    together,
+    totals,
+    work_columns,
+)
+from vssbench.metrics.confusion import frequency_weighted_iou, iou_per_class
 from vssbench.metrics.distance import mean_over_distance, miou_by_distance, pooled
-from vssbench.store import Cell, Cost, Store
+from vssbench.store import Cell, Store
 
-NETWORK = ("convolution", "linear", "attention")  # the kinds of operator that numbers in print hold
-SAMPLING = ("warp", "resize")
 LONGEST_ERROR = 240  # characters of it in a note; `error` holds it whole
 NAN = float("nan")
-
-SINGLE_STREAM = "single-stream"  # the protocol that tests a frame once, where it falls (`datasets.clips`)
-KindCounts = Mapping[int, Mapping[str, int]]  # distance -> kind of work -> tested frames
 
 
 def summarise(store: Store, *, keys: Collection[str] | None = None) -> pd.DataFrame:
@@ -46,8 +54,12 @@ def summarise(store: Store, *, keys: Collection[str] | None = None) -> pd.DataFr
           multiply-adds of convolution, linear layers and attention in one frame (1 MAC = one multiply-add);
           `gflops_key` and so on are twice that; `gmacs_clip_min`, `_max` and `_std` tell how the GOP mean varies over
           clips; `gmacs_sampling_gop` is of warp and resize, `gmacs_other_gop` the rest;
-        - `rate_<kind>`: share of the P frames (d > 0) that did this kind of work, mean over d;
-          `gmacs_of_<kind>` of one such frame; `uncounted` operators; `parameters`;
+        - `gmacs_gop_by_<name>`: the GOP mean by a count of print, e.g. thop; `convention_note`: why there is none;
+        - `rate_<kind>`: part of the P frames (d > 0) that did this kind of work, mean over d; `share_of_<kind>`: of a
+          kind whose work has a share (`records.Step`), its mean over d; `_clip_min_of_` and so on: how they vary over
+          clips; `gmacs_of_<kind>` of one such frame, at that share; `uncounted` operators; `parameters`;
+        - `wiou_percent` (mean over d of the frequency-weighted IoU), `mvc8_percent` and so on, `tc_percent`, and
+          `gflops_keyframe`, `gflops_otherframe`: see `stability`;
         - `latency_...`: see `latency.latency_columns`; `bd_...`: see `differences.curve_differences`;
         - `miou_low_...`, `miou_high_...`, `miou_difference_...`: see `intervals`, whose `rounds` no table prints.
 
@@ -75,18 +87,20 @@ def _row(store: Store, cell: Cell) -> dict[str, Any]:
         "status": store.status(cell.key),
         "error": " ".join((store.error(cell.key) or "").split()),
     }
-    counts = store.kind_counts(cell.key)
+    by_clip = decided_by_clip(store, cell.key)
+    decided = together(by_clip.values())
     row |= _accuracy_columns(store, cell, notes)
-    row |= _cost_columns(store.costs(cell.key), counts, cell, notes)
-    row |= _spread_columns(store.costs(cell.key), store.kind_counts_by_clip(cell.key), cell)
-    row |= _interval_columns(store, cell)
+    row |= work_columns(store.costs(cell.key), by_clip, cell, notes)
+    row |= key_frame_columns(store.costs(cell.key), decided, cell)
+    row |= _interval_columns(store, cell, by_clip)
+    row |= stability_columns(store.stability(cell.key))
     parameters = store.parameters(cell.key)
     row["parameters"] = NAN if parameters is None else parameters
     row |= latency_columns(
         store.latency(cell.key),
-        kinds={kind for at_distance in counts.values() for kind in at_distance},
+        kinds=decided.kinds,
         gop_length=cell.gop_length,
-        mean_over_gop=lambda per_kind: _overall(per_kind, counts, cell),
+        mean_over_gop=lambda per_kind: overall({kind: Price(value) for kind, value in per_kind.items()}, decided, cell),
     )
     if cell.partial:
         notes.insert(0, "partial: a limit left out a part of the split")
@@ -114,6 +128,8 @@ def _accuracy_columns(store: Store, cell: Cell, notes: list[str]) -> dict[str, A
     row["miou_pooled_percent"] = 100 * pooled(confusions)
     single = cell.protocol == SINGLE_STREAM
     row["miou_percent"] = row["miou_pooled_percent"] if single else 100 * mean_over_distance(confusions)
+    wiou = np.array([100 * frequency_weighted_iou(confusion) for confusion in confusions])
+    row["wiou_percent"] = 100 * frequency_weighted_iou(confusions.sum(axis=0)) if single else wiou.mean()
     untested = [d for d, value in enumerate(by_distance) if np.isnan(value)]
     if single:
         notes.append("single stream: mIoU of the counts pooled over all tested frames")
@@ -125,14 +141,14 @@ def _accuracy_columns(store: Store, cell: Cell, notes: list[str]) -> dict[str, A
     return row | {f"miou_d{d}_percent": value for d, value in enumerate(by_distance)}
 
 
-def _interval_columns(store: Store, cell: Cell) -> dict[str, Any]:
+def _interval_columns(store: Store, cell: Cell, by_clip: Mapping[str, Decided]) -> dict[str, Any]:
     """The cell's `rounds`, None where it has none, and the columns that follow from them alone."""
     if store.status(cell.key) != "done":
         return {"rounds": None}
+    prices = prices_of(store.costs(cell.key))
     rounds, columns = draw_cell(
         store.confusion_by_clip_and_distance(cell.key),
-        store.kind_counts_by_clip(cell.key),
-        {kind: _giga(cost, NETWORK) for kind, cost in store.costs(cell.key).items()},
+        {clip: totals(prices, decided, cell.gop_length) for clip, decided in by_clip.items()},
         pooled=cell.protocol == SINGLE_STREAM,
     )
     return {"rounds": rounds, **columns}
@@ -153,94 +169,6 @@ def _class_columns(confusions: NDArray[np.int64], class_names: tuple[str, ...], 
     return row
 
 
-# ---- work ----
-
-
-def _cost_columns(costs: Mapping[str, Cost], counts: KindCounts, cell: Cell, notes: list[str]) -> dict[str, Any]:
-    missing = sorted({kind for at_distance in counts.values() for kind in at_distance} - set(costs))
-    if counts and missing:
-        notes.append(f"MACs n/a: no count for the kinds {', '.join(missing)}")
-    network = {kind: _giga(cost, NETWORK) for kind, cost in costs.items()}
-    sampling = {kind: _giga(cost, SAMPLING) for kind, cost in costs.items()}
-    other = {kind: _giga(cost, set(cost.macs) - {*NETWORK, *SAMPLING}) for kind, cost in costs.items()}
-    by_distance = _mean_by_distance(network, counts, cell.gop_length)
-    overall = _overall(network, counts, cell)
-    row: dict[str, Any] = {
-        "gmacs_key": by_distance[0],
-        "gmacs_nonkey": _mean(by_distance[1:]),
-        "gmacs_gop": overall,
-        "gflops_key": 2 * by_distance[0],
-        "gflops_nonkey": 2 * _mean(by_distance[1:]),
-        "gflops_gop": 2 * overall,
-        "gmacs_sampling_gop": _overall(sampling, counts, cell),
-        "gmacs_other_gop": _overall(other, counts, cell),
-        "uncounted": _uncounted(costs),
-    }
-    row |= {f"gmacs_of_{kind}": giga for kind, giga in network.items()}
-    return row | _rates(counts, cell.gop_length)
-
-
-def _spread_columns(costs: Mapping[str, Cost], by_clip: Mapping[str, KindCounts], cell: Cell) -> dict[str, float]:
-    """Least, greatest and sample deviation over clips of the GOP mean, as each clip's decisions fell.
-
-    A clip that was not tested at every distance has no mean and is left out; one clip has no deviation.
-    """
-    network = {kind: _giga(cost, NETWORK) for kind, cost in costs.items()}
-    means = np.array([_overall(network, counts, cell) for counts in by_clip.values()])
-    means = means[~np.isnan(means)]
-    return {
-        "gmacs_clip_min": float(means.min()) if means.size else NAN,
-        "gmacs_clip_max": float(means.max()) if means.size else NAN,
-        "gmacs_clip_std": float(means.std(ddof=1)) if means.size > 1 else NAN,
-    }
-
-
-def _giga(cost: Cost, operators: Collection[str]) -> float:
-    return sum(number for operator, number in cost.macs.items() if operator in operators) / 1e9
-
-
-def _overall(per_kind: Mapping[str, float], counts: KindCounts, cell: Cell) -> float:
-    """The mean over a GOP, each distance weighing the same; of a single stream, the mean over its tested frames."""
-    if cell.protocol != SINGLE_STREAM:
-        return _mean(_mean_by_distance(per_kind, counts, cell.gop_length))
-    tested = {kind: sum(at.get(kind, 0) for at in counts.values()) for at in counts.values() for kind in at}
-    if not tested or not tested.keys() <= per_kind.keys():
-        return NAN
-    return sum(number * per_kind[kind] for kind, number in tested.items()) / sum(tested.values())
-
-
-def _mean_by_distance(per_kind: Mapping[str, float], counts: KindCounts, gop_length: int) -> NDArray[np.float64]:
-    """(L,) float64: the mean over the frames tested at each distance; NaN without a frame or a value."""
-    means = np.full(gop_length, NAN)
-    for distance, at_distance in counts.items():
-        if all(kind in per_kind for kind in at_distance):
-            total = sum(number * per_kind[kind] for kind, number in at_distance.items())
-            means[distance] = total / sum(at_distance.values())
-    return means
-
-
-def _rates(counts: KindCounts, gop_length: int) -> dict[str, float]:
-    kinds = sorted({kind for at_distance in counts.values() for kind in at_distance})
-    return {
-        f"rate_{kind}": _mean(
-            _mean_by_distance({other: float(other == kind) for other in kinds}, counts, gop_length)[1:]
-        )
-        for kind in kinds
-    }
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if values.size else NAN
-
-
-def _uncounted(costs: Mapping[str, Cost]) -> str:
-    return "; ".join(
-        f"{kind}: " + ", ".join(f"{name} ({number} elements)" for name, number in sorted(cost.uncounted.items()))
-        for kind, cost in costs.items()
-        if cost.uncounted
-    )
-
-
 # ---- the order of the columns ----
 
 
@@ -259,16 +187,11 @@ _ACCURACY = [
     ),
     *("absent_classes", "interval_note", "rounds"),
 ]
-_COST = [
-    *("gmacs_key", "gmacs_nonkey", "gmacs_gop", "gflops_key", "gflops_nonkey", "gflops_gop"),
-    *("gmacs_clip_min", "gmacs_clip_max", "gmacs_clip_std", "gmacs_sampling_gop", "gmacs_other_gop"),
-    *("uncounted", "parameters"),
-]
 
 
 def _column_order(rows: list[dict[str, Any]]) -> list[str]:
     """The fixed columns, then those by distance, by class (in class order) and by kind (by name)."""
-    fixed = [*_CELL, *_ACCURACY, *_COST, *FIXED_LATENCY]
+    fixed = [*_CELL, *_ACCURACY, *FIXED_WORK, "parameters", *FIXED_LATENCY]
     found = list(dict.fromkeys(name for row in rows for name in row if name not in fixed))
     distances = [name for name in found if name.startswith("miou_d")]
     distances.sort(key=lambda name: int(name.removeprefix("miou_d").removesuffix("_percent")))

@@ -8,6 +8,7 @@ from pathlib import Path
 from reports.bd_plot import write_bd_fits
 from reports.markup import markdown
 from reports.plots import write_figures
+from reports.stability_plot import write_stability_figures
 from reports.summary import summarise
 from reports.tables import render_summary, write_tables
 from reports.wall_time import wall_time
@@ -30,6 +31,7 @@ def write_reports(folder: Path, keys: Collection[str] | None = None, *, bd_fit: 
     write_tables(frame, folder / "summary")
     (folder / "summary/wall_time.md").write_text(markdown(wall_time(stages)), encoding="utf-8")
     write_figures(frame, folder / "figures")
+    write_stability_figures(frame, folder / "figures")
     if bd_fit:
         write_bd_fits(frame, folder / "figures")
     return render_summary(frame)

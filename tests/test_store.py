@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from vssbench.errors import ShapeError, StoreError
-from vssbench.store import Cell, Store, condition_key
+from vssbench.store import Cell, StabilityRow, Store, condition_key
 
 CONDITION = {"method": "arseg@0.5", "seed": 0, "weights": "ab12"}
 KEY = condition_key(CONDITION)
@@ -272,7 +272,10 @@ def test_costs_come_back_by_kind_and_the_last_one_counts(store):
     store.set_cost(KEY, "key", macs={"convolution": 39_119_000_000, "linear": 5}, uncounted={"aten::fft": 2})
     store.set_cost(KEY, "warp", macs={"convolution": 7, "warp": 3}, uncounted={})
     assert list(store.costs(KEY)) == ["key", "warp"]
-    assert store.costs(KEY)["key"] == ({"convolution": 39_119_000_000, "linear": 5}, {"aten::fft": 2})
+    cost = store.costs(KEY)["key"]
+    assert (cost.macs, cost.uncounted) == ({"convolution": 39_119_000_000, "linear": 5}, {"aten::fft": 2})
+    assert cost.flops == {"convolution": 78_238_000_000, "linear": 10}
+    assert (cost.macs_at_full_share, cost.conventions) == (None, {})
     assert store.costs(KEY)["warp"].macs == {"convolution": 7, "warp": 3}
 
 
@@ -467,5 +470,47 @@ def test_a_damaged_confusion_is_reported_not_summed(store):
     connection.execute("UPDATE frames SET confusion = x'00'")
     connection.commit()
     connection.close()
-    with pytest.raises(StoreError, match="confusion matrix in the store is damaged"):
+    with pytest.raises(StoreError, match="counts in the store are damaged"):
         store.confusion_by_distance(KEY)
+
+
+def test_a_cost_keeps_its_other_end_and_the_counts_of_print(store):
+    store.set_cost(
+        KEY,
+        "non-key",
+        macs={"convolution": 3},
+        uncounted={},
+        macs_at_full_share={"convolution": 3, "linear": 4},
+        conventions={"thop": 7, "arseg-paper": "no system of that paper"},
+    )
+    cost = store.costs(KEY)["non-key"]
+    assert cost.macs_at_full_share == {"convolution": 3, "linear": 4}
+    assert cost.conventions == {"thop": 7, "arseg-paper": "no system of that paper"}
+
+
+def test_shares_are_averaged_by_clip_distance_and_kind(store):
+    for frame, share in ((7, 0.25), (8, 0.75), (9, None)):
+        store.add_frame(
+            KEY, clip="a", frame=frame, distance=1, kind="non-key", confusion=counts(1, 0, 0, 1), share=share
+        )
+    add(store, frame=10, distance=2)
+    assert store.mean_shares_by_clip(KEY) == {"a": {1: {"non-key": 0.5}}}
+    assert [row.share for row in store.confusions(KEY)] == [0.25, 0.75, None, None]
+
+
+def test_stability_comes_back_as_it_went_in(store):
+    windows = np.arange(80, dtype=np.int64).reshape(16, 5)
+    rows = [
+        StabilityRow("a", 0, 0, windows, None, None),
+        StabilityRow("a", 0, 1, windows + 1, counts(1, 2, 3, 4), counts(5, 6, 7, 8)),
+        StabilityRow("a", 0, 2, None, counts(0, 0, 0, 9), None),
+    ]
+    for row in rows:
+        store.add_stability(KEY, row)
+    store.add_stability(KEY, StabilityRow("a", 0, 0, windows + 7, None, None))  # the first note stays
+    came = list(store.stability(KEY))
+    assert [row[:3] for row in came] == [("a", 0, 0), ("a", 0, 1), ("a", 0, 2)]
+    for row, wanted in zip(came, rows, strict=True):
+        for got, want in zip(row[3:], wanted[3:], strict=True):
+            assert (got is None) == (want is None)
+            np.testing.assert_array_equal(got, want)

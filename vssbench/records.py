@@ -124,11 +124,18 @@ class Step:
     Args:
         labels: (H, W) uint8, a class for every pixel of the full-resolution frame.
         kind: the kind of work done ("key", "non-key", "warp", "warp+region", ...); work and time are told
-            apart by it, so two steps of one kind must do the same work.
+            apart by it, so two steps of one kind must do the same work, but for their share.
+        share: of a kind whose work grows in proportion to what the picture asks for (the points that TFC updates),
+            the part of the most that it can be, 0..1; None where every step of the kind does the same.
     """
 
     labels: LabelMap
     kind: str
+    share: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.share is not None and not 0 <= self.share <= 1:
+            raise ShapeError(f"the share of a step's work lies in 0..1, got {self.share}; divide by the most it can be")
 
 
 @runtime_checkable
@@ -140,11 +147,14 @@ class Method(Protocol):
         condition: the options that tell this method from its siblings, stored with every result.
         lookahead_frames: how many later frames must have arrived before a frame's labels can be given; 0 for a method
             that `step` describes whole. One that waits says so here, and pays lookahead_frames / fps of delay.
+        assumed_share: set while operations are counted, on tensors without values: a method whose steps have a share
+            (`Step.share`) does this part of the work then. None otherwise.
     """
 
     needs: frozenset[str] = frozenset()
     condition: Mapping[str, Any] = {}
     lookahead_frames: int = 0
+    assumed_share: float | None = None
 
     def reset(self) -> None:
         """Forget everything: the next frame opens another stream."""

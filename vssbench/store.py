@@ -13,21 +13,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vssbench.errors import ShapeError, StoreError
-from vssbench.store_records import Cell, Cost, FrameRow, Latency, LatencySample, PhaseSample, Status
+from vssbench.store_records import Cell, Cost, FrameRow, Latency, LatencySample, PhaseSample, StabilityRow, Status
 from vssbench.store_schema import (
     canonical_json,
     condition_key,
     connect_to_read,
     connect_to_write,
-    pack_confusion,
+    pack_counts,
     sqlite_errors_named,
     store_file,
     transaction,
     unpack_confusion,
+    unpack_counts,
 )
 
-__all__ = ["Cell", "Cost", "FrameRow", "Latency", "LatencySample", "PhaseSample", "Status", "Store", "condition_key"]
+__all__ = [
+    "Cell",
+    "Cost",
+    "FrameRow",
+    "Latency",
+    "LatencySample",
+    "PhaseSample",
+    "StabilityRow",
+    "Status",
+    "Store",
+    "condition_key",
+]
 
+NUM_WINDOW_COUNTS = 5  # columns of `StabilityRow.windows`
 _CELL_COLUMNS = (
     "key, method, family, curves, point, point_label, dataset, split, network, codec, gop_length, "
     "bitrate_kbps, protocol, class_names, partial, condition"
@@ -159,7 +172,15 @@ class Store:
     # ---- tested frames ----
 
     def add_frame(
-        self, key: str, *, clip: str, frame: int, distance: int, kind: str, confusion: NDArray[np.int64]
+        self,
+        key: str,
+        *,
+        clip: str,
+        frame: int,
+        distance: int,
+        kind: str,
+        confusion: NDArray[np.int64],
+        share: float | None = None,
     ) -> None:
         """Note one tested frame; it is on disk when this returns.
 
@@ -170,6 +191,7 @@ class Store:
             distance: frames since the key frame, 0..gop_length-1.
             kind: the step's kind of work.
             confusion: (K, K) int64, rows true.
+            share: of the work, where the kind has one (`records.Step`).
         Raises: ShapeError, when the matrix or the distance does not fit the cell; StoreError, when the same
             frame is already there with another result (the identical one is ignored).
         """
@@ -177,8 +199,8 @@ class Store:
         where = (self._id(key), clip, int(frame), int(distance))
         with self._writing() as connection:
             cursor = connection.execute(
-                "INSERT OR IGNORE INTO frames VALUES (?, ?, ?, ?, ?, ?)",
-                (*where, kind, pack_confusion(confusion)),
+                "INSERT OR IGNORE INTO frames VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*where, kind, share, pack_counts(confusion)),
             )
             if cursor.rowcount == 0:
                 self._require_same_frame(where, kind=kind, confusion=confusion)
@@ -213,10 +235,11 @@ class Store:
     def confusions(self, key: str) -> Iterator[FrameRow]:
         """The tested frames of a cell by clip, frame and distance, one at a time."""
         query = (
-            "SELECT clip, frame, distance, kind, confusion FROM frames WHERE cell = ? ORDER BY clip, frame, distance"
+            "SELECT clip, frame, distance, kind, confusion, share FROM frames WHERE cell = ? "
+            "ORDER BY clip, frame, distance"
         )
-        for clip, frame, distance, kind, blob in self._rows(query, self._id(key)):
-            yield FrameRow(clip, frame, distance, kind, unpack_confusion(blob))
+        for clip, frame, distance, kind, blob, share in self._rows(query, self._id(key)):
+            yield FrameRow(clip, frame, distance, kind, unpack_confusion(blob), share)
 
     def confusion_by_distance(self, key: str) -> NDArray[np.int64]:
         """(L, K, K) int64: the confusion matrices summed over frames; 0 at a distance without any.
@@ -267,19 +290,68 @@ class Store:
             counts.setdefault(clip, {}).setdefault(distance, {})[kind] = number
         return counts
 
+    def mean_shares_by_clip(self, key: str) -> dict[str, dict[int, dict[str, float]]]:
+        """Clip name -> distance -> kind of work -> mean share of it (`records.Step`), of the kinds that have one."""
+        query = (
+            "SELECT clip, distance, kind, avg(share) FROM frames WHERE cell = ? AND share IS NOT NULL "
+            "GROUP BY clip, distance, kind ORDER BY clip, distance, kind"
+        )
+        shares: dict[str, dict[int, dict[str, float]]] = {}
+        for clip, distance, kind, share in self._rows(query, self._id(key)):
+            shares.setdefault(clip, {}).setdefault(distance, {})[kind] = share
+        return shares
+
+    # ---- stability ----
+
+    def add_stability(self, key: str, row: StabilityRow) -> None:
+        """Note what a frame of a stream says of stability; of a frame that is there already the first note stays."""
+        blobs = [None if counts is None else pack_counts(counts) for counts in row[3:]]
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO stability VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (self._id(key), row.clip, int(row.start), int(row.frame), *blobs),
+            )
+
+    def stability(self, key: str) -> Iterator[StabilityRow]:
+        """The frames of a cell's streams by clip, start and frame, one at a time."""
+        query = (
+            "SELECT clip, start, frame, windows, pairs, label_pairs FROM stability WHERE cell = ? "
+            "ORDER BY clip, start, frame"
+        )
+        for clip, start, frame, windows, *pairs in self._rows(query, self._id(key)):
+            counts = None if windows is None else unpack_counts(windows).reshape(-1, NUM_WINDOW_COUNTS)
+            yield StabilityRow(clip, start, frame, counts, *(None if p is None else unpack_confusion(p) for p in pairs))
+
     # ---- cost, latency, wall time ----
 
-    def set_cost(self, key: str, kind: str, *, macs: Mapping[str, int], uncounted: Mapping[str, int]) -> None:
-        """Note what a step of one kind executes: MACs by kind of operator, calls that have no formula."""
-        values = (self._id(key), kind, canonical_json(dict(macs)), canonical_json(dict(uncounted)))
+    def set_cost(
+        self,
+        key: str,
+        kind: str,
+        *,
+        macs: Mapping[str, int],
+        uncounted: Mapping[str, int],
+        macs_at_full_share: Mapping[str, int] | None = None,
+        conventions: Mapping[str, int | str] | None = None,
+    ) -> None:
+        """Note what a step of one kind executes, in MACs by kind of operator; see `Cost`, whose FLOPs are 2 x MACs."""
+        values = (
+            *(self._id(key), kind, canonical_json(dict(macs))),
+            canonical_json({operator: 2 * number for operator, number in macs.items()}),
+            None if macs_at_full_share is None else canonical_json(dict(macs_at_full_share)),
+            *(canonical_json(dict(uncounted)), canonical_json(dict(conventions or {}))),
+        )
         with self._writing() as connection:
-            connection.execute("INSERT OR REPLACE INTO costs VALUES (?, ?, ?, ?)", values)
+            connection.execute("INSERT OR REPLACE INTO costs VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def costs(self, key: str) -> dict[str, Cost]:
         """Kind of work -> its cost, kinds in the order of their names."""
-        query = "SELECT kind, macs, uncounted FROM costs WHERE cell = ? ORDER BY kind"
+        query = (
+            "SELECT kind, macs, uncounted, flops, macs_at_full_share, conventions FROM costs WHERE cell = ? "
+            "ORDER BY kind"
+        )
         rows = self._rows(query, self._id(key))
-        return {kind: Cost(json.loads(macs), json.loads(uncounted)) for kind, macs, uncounted in rows}
+        return {kind: Cost(*(json.loads(column or "null") for column in columns)) for kind, *columns in rows}
 
     def set_latency(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Status = Literal["pending", "running", "done", "failed"]
+AT_FULL_SHARE = " at full share"  # behind the name of a count of print, where a kind of step has a share
 
 
 @dataclass(frozen=True, kw_only=True, eq=True)
@@ -54,20 +55,47 @@ class Cell:
 
 
 class FrameRow(NamedTuple):
-    """One tested frame: `confusion` is (K, K) int64, rows true."""
+    """One tested frame: `confusion` is (K, K) int64, rows true; `share` as in `records.Step`."""
 
     clip: str
     frame: int
     distance: int
     kind: str
     confusion: NDArray[np.int64]
+    share: float | None = None
+
+
+class StabilityRow(NamedTuple):
+    """What one frame of a stream says of stability.
+
+    `start` is the stream's first frame in the source video. `windows` are the (n, 5) counts of
+    `metrics.consistency.ConsistencyRuns`, None where the frame has no label. `pairs` and `label_pairs` are the (K, K)
+    counts of `metrics.warp_consistency.pair_confusion`, of the predictions and of the labels themselves, with the frame
+    before; None where there is none, or no label.
+    """
+
+    clip: str
+    start: int
+    frame: int
+    windows: NDArray[np.int64] | None
+    pairs: NDArray[np.int64] | None
+    label_pairs: NDArray[np.int64] | None
 
 
 class Cost(NamedTuple):
-    """Executed multiply-adds of one kind of frame by kind of operator, and calls that have no formula."""
+    """The operations of one kind of frame.
+
+    `macs` are the executed multiply-adds by kind of operator, `flops` twice these. A kind whose work has a share
+    (`records.Step`) has them at share 0, and those at share 1 in `macs_at_full_share`. `uncounted` are the operators
+    without a formula and their elements. `conventions` are the counts of print for the same frame by their name: MACs,
+    or why there is none.
+    """
 
     macs: dict[str, int]
     uncounted: dict[str, int]
+    flops: dict[str, int]
+    macs_at_full_share: dict[str, int] | None = None
+    conventions: Mapping[str, int | str] = {}
 
 
 class LatencySample(NamedTuple):
@@ -97,9 +125,10 @@ class PhaseSample(NamedTuple):
 class Latency(NamedTuple):
     """Every timed step of a cell, and where it was timed.
 
-    `facts` are what was found besides: `lookahead_frames`, `fps`, `decode_s` and `decode_with_side_s` (seconds of each
-    frame), `outputs` (pixels, differing, limit, share; null where the plain network itself was timed), `machine`
-    (`latency.machine_state.summary_of`), `peak_memory_of` (kind -> bytes). A fact that is missing was not measured.
+    `facts` are what was found besides: `lookahead_frames`, `fps`, `needs`, `decode_s` and `decode_with_side_s` (passes,
+    frames) in seconds, `outputs` (frames, kinds, pixels, differing, limit, share; null where the plain network itself
+    was timed), `machine` (`latency.machine_state.summary_of`), `peak_memory_of` (kind -> bytes). A fact that is missing
+    was not measured.
     """
 
     samples: list[LatencySample]

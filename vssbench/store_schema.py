@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vssbench.errors import StoreError
 
 FILE_NAME = "results.sqlite"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _APPLICATION_ID = 0x56535342  # "VSSB": tells our file from another program's
 _BUSY_TIMEOUT_S = 30.0
 
@@ -31,11 +31,15 @@ _TABLES = (
         condition TEXT NOT NULL, status TEXT NOT NULL DEFAULT 'pending', error TEXT, parameters INTEGER)""",
     """CREATE TABLE frames (
         cell INTEGER NOT NULL REFERENCES cells, clip TEXT NOT NULL, frame INTEGER NOT NULL,
-        distance INTEGER NOT NULL, kind TEXT NOT NULL, confusion BLOB NOT NULL,
+        distance INTEGER NOT NULL, kind TEXT NOT NULL, share REAL, confusion BLOB NOT NULL,
         PRIMARY KEY (cell, clip, frame, distance))""",
     """CREATE TABLE costs (
-        cell INTEGER NOT NULL REFERENCES cells, kind TEXT NOT NULL, macs TEXT NOT NULL,
-        uncounted TEXT NOT NULL, PRIMARY KEY (cell, kind))""",
+        cell INTEGER NOT NULL REFERENCES cells, kind TEXT NOT NULL, macs TEXT NOT NULL, flops TEXT NOT NULL,
+        macs_at_full_share TEXT, uncounted TEXT NOT NULL, conventions TEXT NOT NULL,
+        PRIMARY KEY (cell, kind))""",
+    """CREATE TABLE stability (
+        cell INTEGER NOT NULL REFERENCES cells, clip TEXT NOT NULL, start INTEGER NOT NULL, frame INTEGER NOT NULL,
+        windows BLOB, pairs BLOB, label_pairs BLOB, PRIMARY KEY (cell, clip, start, frame))""",
     """CREATE TABLE latencies (
         cell INTEGER PRIMARY KEY REFERENCES cells, environment TEXT NOT NULL,
         peak_memory_bytes INTEGER, peak_memory_kind TEXT, facts TEXT NOT NULL)""",
@@ -73,20 +77,28 @@ def condition_key(condition: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(dict(condition)).encode()).hexdigest()
 
 
-def pack_confusion(confusion: NDArray[np.int64]) -> bytes:
-    """A confusion matrix as compressed little-endian int64."""
-    return zlib.compress(confusion.astype("<i8").tobytes())
+def pack_counts(counts: NDArray[np.int64]) -> bytes:
+    """Whole numbers of any shape as compressed little-endian int64; the reader knows the shape."""
+    return zlib.compress(counts.astype("<i8").tobytes())
+
+
+def unpack_counts(blob: bytes) -> NDArray[np.int64]:
+    """The int64 numbers that `pack_counts` took, in one row.
+
+    Raises: StoreError, when the bytes are damaged.
+    """
+    try:
+        return np.frombuffer(zlib.decompress(blob), dtype="<i8").astype(np.int64)
+    except (zlib.error, ValueError) as error:
+        raise StoreError(f"counts in the store are damaged ({error}); start a new run folder") from error
 
 
 def unpack_confusion(blob: bytes) -> NDArray[np.int64]:
-    """The (K, K) int64 matrix that `pack_confusion` took.
+    """The (K, K) int64 matrix that `pack_counts` took.
 
     Raises: StoreError, when the bytes hold no square matrix.
     """
-    try:
-        flat = np.frombuffer(zlib.decompress(blob), dtype="<i8").astype(np.int64)
-    except (zlib.error, ValueError) as error:
-        raise StoreError(f"a confusion matrix in the store is damaged ({error}); start a new run folder") from error
+    flat = unpack_counts(blob)
     size = isqrt(flat.size)
     if size * size != flat.size:
         raise StoreError(f"a confusion matrix in the store has {flat.size} cells; start a new run folder")

@@ -25,6 +25,7 @@ def linux(tmp_path):
             path = cpus / f"cpu{number}" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{text}\n")
+    (proc / "loadavg").write_text("1.25 0.60 0.30 2/345 6789\n")
     return {"proc": proc, "sys": tmp_path / "sys"}
 
 
@@ -33,7 +34,7 @@ def test_linux_tells_clocks_governor_throttling_and_busy_time(linux):
     assert (state.time_s, state.mhz, state.governor, state.throttled) == (12.5, 2000.0, "performance", 9)
     # guest time is in user already; idle and waiting are not busy
     assert state.busy_s == pytest.approx((800 + 100 + 50 + 20 + 10 + 20) / os.sysconf("SC_CLK_TCK"))
-    assert state.gpu == {}
+    assert (state.gpu, state.load, state.device) == ({}, 1.25, "cpu")
 
 
 def test_a_virtual_machine_tells_its_clock_in_cpuinfo(tmp_path):
@@ -81,15 +82,30 @@ def test_throttling_between_the_looks_is_told_and_before_them_is_not():
     assert summary_of(hot, num_processors=1)["cpu_mhz"] == [2000, 3000]
 
 
+def test_of_the_load_the_least_and_the_most_are_told():
+    states = [look(0, 0, 0, load=1.5), look(1, 0, 0, load=0.25), look(2, 0, 0)]
+    assert summary_of(states, num_processors=2)["load_average"] == [0.25, 1.5]
+
+
+def test_a_gpu_that_does_not_tell_is_not_cleared_by_processors_that_do():
+    states = [look(n, 0, 0, throttled=4, device="cuda") for n in range(2)]
+    facts = summary_of(states, num_processors=1)
+    assert (facts["cpu_throttled"], facts["gpu_throttled"], facts["throttled"]) == (False, None, None)
+    slowed = summary_of([*states, look(2, 0, 0, throttled=5, device="cuda")], num_processors=1)
+    assert (slowed["cpu_throttled"], slowed["throttled"]) == (True, True)
+
+
 @pytest.mark.parametrize(
     ("bits", "throttled"),
     [(0x1, False), (0x2 | 0x10 | 0x100, False), (0x4, True), (0x8, True), (0x20, True), (0x40, True), (0x80, True)],
 )
 def test_nvmls_reasons_are_told_apart_into_choice_and_distress(bits, throttled):
     gpu = {"sm_mhz": 1980.0, "max_sm_mhz": 1980.0, "temperature_c": 50.0}
-    states = [look(0, 0, 0, gpu=gpu | {"reasons": 0.0, "sm_mhz": 1200.0}), look(1, 0, 0, gpu=gpu | {"reasons": bits})]
+    reasons = ({"reasons": 0.0, "sm_mhz": 1200.0}, {"reasons": bits})
+    states = [look(n, 0, 0, gpu=gpu | seen, device="cuda") for n, seen in enumerate(reasons)]
     facts = summary_of(states, num_processors=1)
-    assert facts["throttled"] is throttled
+    assert facts["throttled"] is facts["gpu_throttled"] is throttled
+    assert facts["cpu_throttled"] is None
     assert (facts["gpu_sm_mhz"], facts["gpu_max_sm_mhz"], facts["gpu_temperature_c"]) == ([1200, 1980], 1980.0, 50.0)
     assert facts["gpu_reasons"] == bits
 

@@ -3,7 +3,14 @@ import pytest
 import torch
 
 from vssbench.errors import UsageError
-from vssbench.latency.memory import peak_memories, peak_memory, peak_memory_by_kind
+from vssbench.latency.memory import (
+    MemoryByKind,
+    PeakMemory,
+    largest_of,
+    peak_memories,
+    peak_memory,
+    peak_memory_by_kind,
+)
 from vssbench.records import CompressedFrame, Method, Step
 
 MEBI = 2**20
@@ -104,6 +111,16 @@ def test_the_peak_of_each_kind_of_step_is_the_largest_of_its_steps(device):
     )
     # of all steps the most is held at the second key step, with the old 4 still there
     assert peaks.whole.added_bytes / MEBI == pytest.approx(18, rel=0.001)
+
+
+def test_of_several_passes_the_largest_peaks_are_kept():
+    def part(whole, **by_kind):
+        of = {kind: PeakMemory(added_bytes=added, total_bytes=None, source="s") for kind, added in by_kind.items()}
+        return MemoryByKind(whole=PeakMemory(added_bytes=whole, total_bytes=None, source="s"), by_kind=of)
+
+    found = largest_of([part(9, key=5, warp=2), part(7, key=6, full=1)])
+    assert found.whole.added_bytes == 9
+    assert {kind: peak.added_bytes for kind, peak in found.by_kind.items()} == {"key": 6, "warp": 2, "full": 1}
 
 
 def test_memory_of_no_frames_is_refused(device):

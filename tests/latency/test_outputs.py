@@ -3,7 +3,7 @@ import pytest
 from fake_machine import frames
 
 from vssbench.errors import PredictionError
-from vssbench.latency.outputs import compare_outputs
+from vssbench.latency.outputs import compare_outputs, together
 from vssbench.records import Method, Step
 
 
@@ -26,6 +26,7 @@ class Labels(Method):
 def test_equal_labels_pass():
     check = compare_outputs(Labels(), Labels(), frames("IPP"), limit=0.0)
     assert (check.pixels, check.differing, check.share, check.passed) == (12, 0, 0.0, True)
+    assert (check.frames, check.kinds) == (3, {"frame"})
 
 
 def test_differing_pixels_are_counted_over_all_frames_and_held_against_the_limit():
@@ -34,6 +35,17 @@ def test_differing_pixels_are_counted_over_all_frames_and_held_against_the_limit
     assert (check.differing, check.share) == (2, 2 / 12)
     assert not check.passed
     assert compare_outputs(Labels(wrong=1), Labels(), frames("IPP"), limit=2 / 12).passed
+
+
+def test_several_checks_add_up_to_one():
+    # 2 of 12 pixels, then 0 of 4: each alone and both together, 2 of 16
+    first = compare_outputs(Labels(wrong=1), Labels(), frames("IPP"), limit=0.15)
+    second = compare_outputs(Labels(kind="key"), Labels(kind="key"), frames("I"), limit=0.15)
+    both = together([first, second])
+    assert (both.pixels, both.differing, both.frames, both.limit) == (16, 2, 4, 0.15)
+    assert both.kinds == {"frame", "key"}
+    assert (first.passed, both.passed) == (False, True)
+    assert together([first]) == first
 
 
 def test_both_start_afresh():

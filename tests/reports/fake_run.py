@@ -24,7 +24,8 @@ CLASSES = (
 SHARE = np.array([16, 24, 1.5, 28, 7, 11, 1, 2.5, 6, 1.5, 1.5]) / 100  # of the pixels
 GOP_LENGTH = 12
 
-# method, curves, point, mIoU at the key frame, loss per frame of distance, {kind: (share of P frames, GMACs)}
+# method, curves, point, mIoU at the key frame, loss per frame of distance, {kind: (share of P frames, GMACs)}; a kind
+# whose own work has a share has the GMACs at share 1, too
 FULL = {1.0: (0.716, 9.79), 0.7: (0.698, 4.82), 0.5: (0.661, 2.49), 0.3: (0.585, 0.92)}
 RUN = [
     *[(f"constant@{s}", ("constant",), s, a, 0.0008, {"frame": (1, g)}) for s, (a, g) in FULL.items()],
@@ -59,6 +60,8 @@ RUN = [
     ("reuse:prediction", (), None, 0.716, 0.0280, {"copy": (1, 0.0)}),
     ("reuse:features", (), None, 0.716, 0.0200, {"low-level": (1, 1.9)}),
 ]
+GROWING = ("tfc", (), None, 0.716, 0.0020, {"non-key": (1, 2.0, 6.0)})  # not in RUN
+NO_SUCH_COUNT = "AR-Seg's paper counts no such system"
 
 
 def cell_of(method, curves=(), point=None, **changes):
@@ -100,7 +103,9 @@ def confusion_of(accuracy, rng, *, pixels=20_000):
 def add_results(store, cell, *, start, loss, kinds, key_gmacs=9.79, clips=2, frames=3, latency=True):
     """Tested frames, costs and latencies of one cell."""
     rng = np.random.default_rng(abs(int(cell.key[:8], 16)))
-    names, shares = list(kinds), np.array([share for share, _ in kinds.values()], float)
+    names, shares = list(kinds), np.array([work[0] for work in kinds.values()], float)
+    full = {kind: work[2] for kind, work in kinds.items() if len(work) > 2}
+    kinds = {kind: work[:2] for kind, work in kinds.items()}
     store.add_cell(cell)
     first = names[0] if list(kinds) == ["frame"] else "key"
     samples = []
@@ -118,12 +123,22 @@ def add_results(store, cell, *, start, loss, kinds, key_gmacs=9.79, clips=2, fra
                 distance=distance,
                 kind=kind,
                 confusion=confusion_of(start - loss * distance, rng),
+                share=(number + 1) / (clips * frames + 1) if kind in full else None,
             )
             gmacs = {first: key_gmacs, **{k: g for k, (_, g) in kinds.items()}}[kind]
             samples.append((distance, kind, (0.004 + 0.011 * gmacs) * rng.uniform(0.99, 1.02)))
     for kind, gmacs in {first: key_gmacs, **{k: g for k, (_, g) in kinds.items()}}.items():
         moved = {} if kind in ("key", "frame", "full") else {"warp": 40_000_000, "resize": 12_000_000}
-        store.set_cost(cell.key, kind, macs={"convolution": int(gmacs * 1e9), **moved}, uncounted={})
+        printed = int(1.5e9 * gmacs) if cell.family in ("constant", "arseg") else NO_SUCH_COUNT
+        more = {"thop at full share": int(1.01e9 * full[kind])} if kind in full else {}
+        store.set_cost(
+            cell.key,
+            kind,
+            macs={"convolution": int(gmacs * 1e9), **moved},
+            uncounted={},
+            macs_at_full_share={"convolution": int(full[kind] * 1e9), **moved} if kind in full else None,
+            conventions={"thop": int(1.01e9 * gmacs), "arseg-paper": printed, **more},
+        )
     store.set_parameters(cell.key, 13_270_000)
     if latency:
         store.set_latency(

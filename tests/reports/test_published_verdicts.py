@@ -55,6 +55,23 @@ def test_what_agrees_needs_no_reason():
     assert judged.off == pytest.approx(100 * (101.98 / 101.982 - 1))
 
 
+def test_another_form_of_the_convention_makes_a_number_agree_and_is_named():
+    other = Explanation(text="without the term", value=97.877)
+    recount = Recount(ours=98.218, basis="L = 15", other_forms=[other], explanations=[other])
+    judged = judge(number("97.88"), recount)
+    assert judged.verdict == AGREES
+    assert judged.reason == "by the form without the term; that of the other rows gives 98.22"
+    assert (judged.recount.ours, judged.recount.basis) == (97.877, "L = 15, without the term")
+    assert judged.off == pytest.approx(100 * (97.88 / 97.877 - 1))
+
+
+@pytest.mark.parametrize(("printed", "verdict", "ours"), [("98.22", AGREES, 98.218), ("96.43", NOT_DERIVABLE, 98.218)])
+def test_the_first_form_stands_where_a_number_agrees_by_it_or_by_none(printed, verdict, ours):
+    recount = Recount(ours=98.218, other_forms=[Explanation(text="without the term", value=98.217)], arithmetic="")
+    judged = judge(number(printed), recount)
+    assert (judged.verdict, judged.reason, judged.recount.ours) == (verdict, "", ours)
+
+
 def test_the_first_explanation_of_that_value_makes_a_misprint():
     others = [
         Explanation(text="that of 0.7", value=169.86),

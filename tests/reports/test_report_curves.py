@@ -81,6 +81,44 @@ def test_curves_that_do_not_meet_are_a_reason_and_no_number():
     assert row["bd_note"].startswith("BD-FLOPs n/a: the curves share 0.0 % of their range")
 
 
+def test_a_cubic_that_is_refused_as_points_fall_says_so_and_which_points_they_are():
+    frame = together(ANCHOR, rows_of("zigzag", COSTS, [60.0, 66.0, 64.0, 70.0]))
+    (row,) = curve_differences(frame).to_dict("records")
+    assert np.isnan(row["bd_flops_percent"])
+    assert np.isnan(row["bd_miou_points"])
+    assert np.isfinite(row["bd_flops_pchip_percent"]), "it follows the points"
+    assert "BD-FLOPs n/a: the curve of the method does not rise over the shared accuracies" in row["bd_note"]
+    assert "BD-mIoU n/a: the curve of the method does not rise over the shared costs" in row["bd_note"]
+    assert "zigzag@2 (4.000 GMACs, 64.00 %) is no more accurate than zigzag@1 (2.000 GMACs, 66.00 %)" in row["bd_note"]
+    noted = add_curve_differences(frame)
+    assert list(noted["bd_note"][4:]) == [row["bd_note"]] * 4
+
+
+def test_points_that_fall_are_told_where_the_fit_smooths_them_and_gives_a_number():
+    costs, mious = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0], [60.0, 65.0, 67.2, 67.1, 69.0, 70.0]
+    (row,) = curve_differences(together(ANCHOR, rows_of("bumpy", costs, mious))).to_dict("records")
+    assert np.isfinite(row["bd_flops_percent"])
+    assert row["bd_note"].startswith("points that do not rise, which a cubic smooths")
+    assert "bumpy@3 (4.000 GMACs, 67.10 %) is no more accurate than bumpy@2 (3.000 GMACs, 67.20 %)" in row["bd_note"]
+
+
+def test_an_anchor_whose_points_fall_is_told_to_every_curve():
+    falling = rows_of("constant", COSTS, [60.0, 66.0, 64.0, 70.0])
+    (row,) = curve_differences(together(falling, rows_of("half", COSTS, MIOUS))).to_dict("records")
+    assert "the curve of the anchor does not rise" in row["bd_note"]
+    assert "constant@2 (4.000 GMACs" in row["bd_note"]
+
+
+def test_a_fit_that_alone_gives_no_number_says_why():
+    # two points of one accuracy: the cubic passes between them, PCHIP and Akima cannot meet both
+    costs, mious = [1.0, 2.0, 3.9, 4.0, 8.0], [60.0, 65.0, 68.0, 68.0, 70.0]
+    (row,) = curve_differences(together(ANCHOR, rows_of("twice", costs, mious))).to_dict("records")
+    assert np.isfinite(row["bd_flops_percent"])
+    assert np.isnan(row["bd_flops_pchip_percent"])
+    for name in ("PCHIP", "Akima"):
+        assert f"BD-FLOPs by {name} n/a: 2 points of the method share one of the accuracies" in row["bd_note"]
+
+
 def test_a_curve_without_an_anchor_has_no_difference():
     (row,) = curve_differences(rows_of("alone", COSTS, MIOUS)).to_dict("records")
     assert np.isnan(row["bd_flops_percent"])

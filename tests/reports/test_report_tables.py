@@ -8,10 +8,10 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from fake_run import GOP_LENGTH, RUN, add_results, cell_of, make_run
+from fake_run import GOP_LENGTH, GROWING, RUN, add_results, cell_of, make_run
 
 from reports.summary import summarise
-from reports.tables import TABLES, render_summary, write_tables
+from reports.tables import ACROSS_NETWORKS, TABLES, render_summary, write_tables
 from vssbench.errors import StoreError
 from vssbench.store import Store
 
@@ -42,9 +42,7 @@ def markdown_rows(path):
 def test_every_table_is_written_in_three_forms(run, tmp_path):
     written = write_tables(run, tmp_path / "summary")
     assert sorted(path.name for path in written) == sorted(
-        f"{name}.{form}"
-        for name in ("table", "by_distance", "per_class", "cost", "bd", "versus_anchor", "latency")
-        for form in ("md", "tex", "csv")
+        f"{name}.{form}" for name in (*TABLES, *ACROSS_NETWORKS) for form in ("md", "tex", "csv")
     )
     assert all(path.stat().st_size for path in written)
 
@@ -54,7 +52,7 @@ def test_the_summary_shows_the_numbers_of_the_frame(run, tmp_path):
     row = run.set_index("method").loc["arseg@0.5"]
     shown = markdown_rows(tmp_path / "table.md")["arseg@0.5"]
     assert shown["mIoU (%)"] == f"{row['miou_percent']:.2f}"
-    assert shown["at d = 11"] == f"{row['miou_d11_percent']:.2f}"
+    assert shown["at d = 11 (%)"] == f"{row['miou_d11_percent']:.2f}"
     assert shown["key (GMACs)"] == "9.790"
     assert shown["non-key (GMACs)"] == "2.900"
     # (9.79 + 11 * 2.9) / 12 = 3.474 GMACs, 6.948 GFLOPs
@@ -100,10 +98,10 @@ def test_a_failed_cell_is_marked_and_its_error_shown(run, tmp_path):
 
 def test_rates_and_costs_by_kind_are_listed(run, tmp_path):
     write_tables(run, tmp_path)
-    # six frames a distance, of which 30 % rounds to two: a third
+    # six frames a distance, of which 30 % rounds to two, both of the second clip: a third, 0 and two thirds
     lines = (tmp_path / "cost.md").read_text().splitlines()
-    assert "| taplab:ffw+rgfs@0.3 | full | 9.790 | 33.3 |" in lines
-    assert "| taplab:ffw+rgfs@0.3 | warp | 0.000 | 66.7 |" in lines
+    assert "| taplab:ffw+rgfs@0.3 | full | 9.790 | 19.580 | 33.3 | 0.0 | 66.7 | 47.1 |" in lines
+    assert "| taplab:ffw+rgfs@0.3 | warp | 0.000 | 0.000 | 66.7 | 33.3 | 100.0 | 47.1 |" in lines
     assert "- Every operator was counted." in lines
 
 
@@ -128,6 +126,23 @@ def test_work_is_exported_in_macs_and_in_flops_and_every_header_says_which(run, 
         assert all("MACs" in name or "FLOPs" in name for name in row if name not in ("Method", "params (M)"))
 
 
+COUNTS = r"clips|frames|frames/s|windows of \d+|pairs of frames"  # these say of themselves what they count
+UNITS = r".+ \((%|points|GMACs|GFLOPs|M|ms|MiB|n|frames|frames/s|classes|steps or GOPs)\)"
+
+
+def test_every_header_of_a_number_says_its_unit(tmp_path):
+    with make_run(tmp_path / "run", run=[*RUN, GROWING], clips=9, frames=1) as store:
+        write_tables(summarise(store), tmp_path)
+    seen = set()
+    for path in tmp_path.glob("*.md"):
+        lines = path.read_text().splitlines()
+        for header in (lines[number - 1] for number, line in enumerate(lines) if line.startswith("| :--")):
+            seen |= set(cells_of(header))
+    texts = {"Method", "Curve", "kind", "network"}
+    assert texts <= seen
+    assert [name for name in sorted(seen - texts) if not re.fullmatch(f"{COUNTS}|{UNITS}", name)] == []
+
+
 def test_the_spread_of_the_work_over_clips_stands_beside_its_mean(run, tmp_path):
     write_tables(run, tmp_path)
     rows = markdown_rows(tmp_path / "cost.md")
@@ -145,7 +160,7 @@ def test_latency_says_where_it_was_measured(run, tmp_path):
     write_tables(run, tmp_path)
     text = (tmp_path / "latency.md").read_text()
     assert r"- timed with batch 1, device cpu, dtype float32, peak memory process resident, size \[360, 480\]" in text
-    assert markdown_rows(tmp_path / "latency.md")["arseg@0.5"]["n timed"] == str(GOP_LENGTH * 6)
+    assert markdown_rows(tmp_path / "latency.md")["arseg@0.5"]["timed (frames)"] == str(GOP_LENGTH * 6)
 
 
 def test_machines_that_differ_are_told_apart(tmp_path):
@@ -169,8 +184,8 @@ def test_the_csv_holds_every_digit_and_every_column(run, tmp_path):
         assert table.loc[key, "miou_percent"] == pytest.approx(value, rel=1e-11)
 
 
-def test_what_was_timed_is_in_no_table_but_that_of_latency(tmp_path):
-    """Two runs that differ in their times only write the same bytes, but for latency.*."""
+def test_what_was_timed_is_in_no_table_but_those_of_latency(tmp_path):
+    """Two runs that differ in their times only write the same bytes, but for latency.* and overview.*."""
     texts = []
     for name, latency in (("timed", True), ("not", False)):
         with Store.open(tmp_path / name) as store:
@@ -181,7 +196,7 @@ def test_what_was_timed_is_in_no_table_but_that_of_latency(tmp_path):
             written = write_tables(summarise(store), tmp_path / name / "summary")
         texts.append({path.name: path.read_bytes() for path in written})
     differing = {name for name in texts[0] if texts[0][name] != texts[1][name]}
-    assert differing == {"latency.md", "latency.tex", "latency.csv"}
+    assert differing == {f"{name}.{form}" for name in ("latency", "overview") for form in ("md", "tex", "csv")}
 
 
 def test_a_run_in_another_order_and_in_two_goes_writes_the_same_bytes(tmp_path):
@@ -216,7 +231,7 @@ def test_every_setting_has_a_table_of_its_own(tmp_path):
 def test_a_run_without_cells_still_writes_its_files(tmp_path):
     with Store.open(tmp_path) as store:
         frame = summarise(store)
-    assert len(write_tables(frame, tmp_path / "summary")) == 3 * len(TABLES)
+    assert len(write_tables(frame, tmp_path / "summary")) == 3 * len(TABLES | ACROSS_NETWORKS)
     assert render_summary(frame) == "no cell\n"
 
 
@@ -253,7 +268,7 @@ def test_the_printed_summary_keeps_to_the_width(run, width):
 def test_the_printed_summary_shows_everything_in_120_columns(run):
     header = render_summary(run).splitlines()[1]
     assert re.split("  +", header) == [
-        *("Method", "mIoU %", "min over d", "max over d", "GMACs", "GFLOPs", "ms/frame", "tests")
+        *("Method", "mIoU %", "GMACs", "GFLOPs", "ms/frame", "min over d %", "max over d %", "tests")
     ]
 
 

@@ -294,7 +294,15 @@ def test_few_samples_have_no_high_percentiles_and_are_marked(store):
     row = only_row(store)
     assert np.isnan(row["latency_p90_ms"])
     assert np.isnan(row["latency_p99_ms"])
-    assert "n = 8: p90 is not settled below 64" in row["latency_note"]
+    assert row["latency_percentiles_note"] == "p90 n/a: 8 of 64 samples; p99 n/a: 8 of 662 samples; raise --repeats"
+
+
+def test_the_note_on_a_percentile_says_how_to_come_by_it(store):
+    cell = done_cell(store)
+    # 96 samples in 4 passes, 24 a pass: 662 need 27.6, so 28
+    samples = [(number % 2, "key", 0.01, number // 24) for number in range(96)]
+    store.set_latency(cell.key, samples=samples, environment={"passes": 4})
+    assert only_row(store)["latency_percentiles_note"] == "p99 n/a: 96 of 662 samples (--repeats 28 gives them)"
 
 
 def test_many_steady_samples_have_every_percentile_and_no_note(store):
@@ -307,7 +315,7 @@ def test_many_steady_samples_have_every_percentile_and_no_note(store):
     # MLPerf's early stopping: of 662 samples the 47 highest are discarded at p90, none at p99
     assert row["latency_p90_ms"] == pytest.approx(1000 * seconds[-48])
     assert row["latency_p99_ms"] == pytest.approx(10.2)
-    assert row["latency_note"] == ""
+    assert (row["latency_note"], row["latency_percentiles_note"]) == ("", "")
 
 
 def test_noise_is_shown(store):
@@ -359,9 +367,10 @@ def test_device_times_parts_memory_and_what_comes_before_a_step(store):
     facts = {
         "lookahead_frames": 3,
         "fps": 25.0,
-        "decode_s": [0.001, 0.003],
-        "decode_with_side_s": [0.004, 0.006],
-        "outputs": {"pixels": 1000, "differing": 2, "share": 0.002, "limit": 0.01},
+        "needs": ["motion"],
+        "decode_s": [[0.001, 0.003]] * 5,
+        "decode_with_side_s": [[0.004, 0.006]] * 5,
+        "outputs": {**{"pixels": 1000, "differing": 2, "share": 0.002, "limit": 0.01}, "frames": 2, "kinds": ["key"]},
         "peak_memory_of": {"key": 2**20, "warp": 3 * 2**20},
     }
     samples = [(0, "key", 0.032, 0, 0.031), (1, "warp", 0.010, 0, 0.009)]
@@ -373,7 +382,9 @@ def test_device_times_parts_memory_and_what_comes_before_a_step(store):
     assert row["latency_phase_side_information_ms"] == pytest.approx((0 + 6) / 2)
     assert (row["latency_lookahead_frames"], row["latency_waiting_ms"]) == (3, pytest.approx(120))
     assert (row["latency_decode_ms"], row["latency_side_information_ms"]) == pytest.approx((2, 3))
+    assert row["latency_side_information_note"] == ""
     assert row["latency_outputs_differing_percent"] == pytest.approx(0.2)
+    assert (row["latency_outputs_frames"], row["latency_outputs_pixels"]) == (2, 1000)
     assert (row["peak_memory_of_key_mib"], row["peak_memory_of_warp_mib"]) == (1, 3)
 
 

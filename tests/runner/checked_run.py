@@ -15,7 +15,10 @@ ENVIRONMENT = {
     "device": "cpu",
     "torch_threads": 2,
 }
-PLACE = {**ENVIRONMENT, "backend": "eager", "dtype": "float32", "batch": 1, "frame_height": 64, "frame_width": 96}
+PLACE = {
+    **ENVIRONMENT,
+    **{"backend": "eager", "dtype": "float32", "batch": 1, "frame_height": 64, "frame_width": 96, "passes": 4},
+}
 SHARED = {
     **{"dataset": "street", "split": "test", "data_sha256": "d" * 64, "partial": False, "protocol": "per-distance"},
     **{"encoding": {"codec": "hevc", "gop_length": 2}, "device": "cpu", "dtype": "float32", "backend": "eager"},
@@ -45,7 +48,8 @@ def _cell(curves: tuple[str, ...], kinds: list[str], name: str) -> dict[str, Any
         "frames": {
             (clip, frame, d): (kinds[d], labels) for clip in ("a", "b") for frame in (3, 8) for d in range(len(kinds))
         },
-        "costs": {kind: {} for kind in kinds},
+        "shares": {},  # of the work of some frames
+        "costs": {kind: {} for kind in kinds},  # what of them is other than usual
         "latency": {
             # 4 passes of 8 GOPs, 64 frames
             "samples": [
@@ -105,9 +109,14 @@ def _stored_cell(method: str, spec: dict[str, Any]) -> Cell:
 def _store(store: Store, cell: Cell, spec: dict[str, Any]) -> None:
     store.add_cell(cell)
     for (clip, frame, distance), (kind, confusion) in spec["frames"].items():
-        store.add_frame(cell.key, clip=clip, frame=frame, distance=distance, kind=kind, confusion=confusion)
-    for kind, uncounted in spec["costs"].items():
-        store.set_cost(cell.key, kind, macs={"convolution": 1}, uncounted=uncounted)
+        share = spec["shares"].get((clip, frame, distance))
+        store.add_frame(
+            cell.key, clip=clip, frame=frame, distance=distance, kind=kind, confusion=confusion, share=share
+        )
+    for kind, cost in spec["costs"].items():
+        store.set_cost(
+            cell.key, kind, **{"macs": {"convolution": 5}, "uncounted": {}, "conventions": {"thop": 5}} | cost
+        )
     if spec["latency"] is not None:
         store.set_latency(cell.key, **spec["latency"])
     store.set_status(cell.key, spec["status"], error=spec["error"])

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import sqlite3
+from contextlib import closing
+
 import numpy as np
 import pytest
 from checked_run import good_run, write_run
@@ -87,9 +92,23 @@ def two_machines(run):
     run["sessions"].append({**run["sessions"][0], "environment": other})
 
 
-@spoils("calibration", "arseg@0.5 (hevc) was calibrated on 2 videos of test: no training videos")
+@spoils("calibration", "arseg@0.5 (hevc) was calibrated on the split test, which is tested")
 def calibrated_on_the_test(run):
-    cell(run)["condition"]["calibration"] = {"on": "2 videos of test: no training videos, unlabelled test frames"}
+    calibrated(run, split="test", content_sha256="e" * 64)
+
+
+@spoils("calibration", "arseg@0.5 (hevc) was calibrated on the split train, whose content is that of the test")
+def calibrated_on_the_test_by_another_name(run):
+    calibrated(run, split="train", content_sha256="d" * 64)
+
+
+@spoils("calibration", "arseg@0.5 (hevc) does not record the split and the content of the clips")
+def calibrated_on_who_knows_what(run):
+    cell(run)["condition"]["calibration"] = {"rgfs_threshold_mean": "3.1", "on": "8 videos of train"}
+
+
+def calibrated(run, **clips):
+    cell(run)["condition"]["calibration"] = {"rgfs_threshold_mean": "3.1", "on": {"videos": 8, **clips}}
 
 
 @spoils("planned-frames", "arseg@0.5 (hevc) has 8 of 16 tests")
@@ -128,7 +147,51 @@ def cost_missing(run):
 
 @spoils("every-operator-counted", "arseg@0.5 (hevc), key: aten::fft (7)")
 def operator_uncounted(run):
-    cell(run)["costs"]["key"] = {"aten::fft": 7}
+    cell(run)["costs"]["key"] = {"uncounted": {"aten::fft": 7}}
+
+
+def in_shares(run, *shares):
+    """The non-key frames of AR-Seg, four of them, do these shares of their work in turn."""
+    non_key = [where for where, (kind, _) in cell(run)["frames"].items() if kind == "non-key"]
+    cell(run)["shares"] = {where: shares[number % len(shares)] for number, where in enumerate(non_key)}
+    cell(run)["costs"]["non-key"] = {"macs_at_full_share": {"convolution": 9}}
+
+
+@spoils("shares-counted", "arseg@0.5 (hevc), non-key: no count at full share")
+def full_share_uncounted(run):
+    in_shares(run, 0.5)
+    cell(run)["costs"]["non-key"] = {}
+
+
+@spoils("shares-counted", "arseg@0.5 (hevc), non-key: 2 of 4 frames have no share")
+def shares_of_some_frames(run):
+    in_shares(run, 0.5, None)
+
+
+@spoils("shares-counted", "arseg@0.5 (hevc), non-key: shares from 0.5 to 1.2, where 0 is none and 1 is all")
+def more_than_all(run):
+    in_shares(run, 0.5, 1.2)
+
+
+@spoils("shares-counted", "arseg@0.5 (hevc), non-key: fewer MACs at full share (4) than at none (5)")
+def less_work_for_more(run):
+    in_shares(run, 0.5)
+    cell(run)["costs"]["non-key"] = {"macs_at_full_share": {"convolution": 4}}
+
+
+@spoils("shares-counted", "arseg@0.5 (hevc), non-key: counted at full share, and no frame has a share")
+def counted_in_shares_alone(run):
+    cell(run)["costs"]["non-key"] = {"macs_at_full_share": {"convolution": 9}}
+
+
+@spoils("print-conventions", "arseg@0.5 (hevc), key: no count of print, and no reason")
+def no_convention(run):
+    cell(run)["costs"]["key"] = {"conventions": {}}
+
+
+@spoils("print-conventions", "arseg@0.5 (hevc), key: thop is '', neither a count nor a reason")
+def convention_without_a_reason(run):
+    cell(run)["costs"]["key"] = {"conventions": {"thop": ""}}
 
 
 @spoils("all-timed", "arseg@0.5 (hevc) was not timed")
@@ -144,6 +207,16 @@ def kind_untimed(run):
 @spoils("timed-alike", "street test, hevc: arseg@0.5 differs from constant@1.0 in torch_threads")
 def other_threads(run):
     cell(run)["latency"]["environment"]["torch_threads"] = 1
+
+
+@spoils("timed-alike", "street test, hevc: arseg@0.5 differs from constant@1.0 in gpu_driver, cuda")
+def other_driver(run):
+    cell(run)["latency"]["environment"].update(gpu_driver="550.1", cuda="12.4")
+
+
+@spoils("timed-alike", "street test, hevc: arseg@0.5 differs from constant@1.0 in passes")
+def other_passes(run):
+    cell(run)["latency"]["environment"]["passes"] = 8
 
 
 @spoils("enough-samples", "arseg@0.5 (hevc) has 62 timed frames, p90 needs 64")
@@ -176,7 +249,9 @@ def all_in_bf16(run):
     every_condition(run, backend="bf16")
     for spec in run["cells"].values():
         spec["latency"]["environment"]["backend"] = "bf16"
-        spec["latency"]["facts"]["outputs"] = {"pixels": 1000, "differing": 1, "share": 0.001, "limit": 0.01}
+        kinds = sorted({sample[1] for sample in spec["latency"]["samples"]})
+        compared = {"pixels": 1000, "differing": 1, "share": 0.001, "limit": 0.01, "frames": 10, "kinds": kinds}
+        spec["latency"]["facts"]["outputs"] = compared
 
 
 @spoils("outputs-first", "arseg@0.5 (hevc): 5.000 % of the labels differ from the eager network's")
@@ -191,8 +266,15 @@ def outputs_not_compared(run):
     cell(run)["latency"]["facts"]["outputs"] = None
 
 
-def broken(folder, **options):
-    return {f.rule: f for f in findings(read_run(folder, **options)) if not f.kept}
+@spoils("outputs-first", "arseg@0.5 (hevc): non-key was timed and its labels were not compared")
+def kind_not_compared(run):
+    all_in_bf16(run)
+    cell(run)["latency"]["facts"]["outputs"]["kinds"] = ["key"]
+
+
+def broken(folder, *, weights=None):
+    run = dataclasses.replace(read_run(folder), weights=weights)
+    return {f.rule: f for f in findings(run) if not f.kept}
 
 
 CASES = [(rule, function, said) for rule, cases in SPOILT.items() for function, said in cases]
@@ -218,6 +300,31 @@ def test_a_run_in_another_backend_with_equal_labels_keeps_every_rule(tmp_path):
     run = good_run()
     all_in_bf16(run)
     assert broken(write_run(tmp_path, run)) == {}
+
+
+def test_a_run_whose_work_comes_in_shares_keeps_every_rule(tmp_path):
+    run = good_run()
+    in_shares(run, 0.0, 0.25, 1.0)
+    assert broken(write_run(tmp_path, run)) == {}
+
+
+def test_a_run_calibrated_on_training_clips_keeps_every_rule(tmp_path):
+    run = good_run()
+    calibrated(run, split="train", content_sha256="e" * 64)
+    assert broken(write_run(tmp_path, run)) == {}
+
+
+def test_flops_that_are_not_twice_the_macs_are_told(tmp_path):
+    """The store computes them, so only another writer can get them wrong."""
+    write_run(tmp_path, good_run())
+    with closing(sqlite3.connect(tmp_path / "results.sqlite")) as database, database:
+        database.execute(
+            "UPDATE costs SET flops = ? WHERE kind = 'non-key'", (json.dumps({"convolution": 5, "warp": 2}),)
+        )
+    found = broken(tmp_path)
+    assert set(found) == {"flops-are-twice-macs"}
+    (said,) = found["flops-are-twice-macs"].breaches
+    assert said == "arseg@0.5 (hevc), non-key: FLOPs of convolution, warp are not 2 x MACs"
 
 
 def test_a_run_that_timed_nothing_keeps_the_rules_of_timing_and_says_so(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from vssbench.codec.cache import EncodeCache
@@ -34,11 +34,11 @@ class TrainingClips:
             yield from frames_of(encoded(video, whole, setting.encoding, self._streams), side)
 
     @property
-    def source(self) -> str:
-        """What the clips are, for the record."""
-        split = "train" if self._has_training else f"{self._setting.split}: no training videos, unlabelled test frames"
+    def source(self) -> Mapping[str, object]:
+        """What the clips are, for the record: their split, how many videos, and what identifies their content."""
+        split = "train" if self._has_training else self._setting.split
         videos = self._videos()
-        return f"{len(videos)} videos of {split}, content {content_sha256(videos)[:12]}"
+        return {"split": split, "videos": len(videos), "content_sha256": content_sha256(videos)}
 
     @property
     def _has_training(self) -> bool:

@@ -12,7 +12,6 @@ from typing import Any
 
 from vssbench.errors import StoreError, UsageError
 from vssbench.networks.weights import file_sha256
-from vssbench.runner.manifest import read_manifest
 from vssbench.runner.run_facts import read_run
 from vssbench.runner.validity.rules import Finding, findings
 
@@ -25,7 +24,8 @@ def check(options: argparse.Namespace) -> int:
     folder = Path(options.run)
     if not (folder / "results.sqlite").is_file():
         raise StoreError(f"{folder} is no run folder (it has no results.sqlite); give the folder of -o")
-    found = findings(read_run(folder, weights=_weights_on_disk(options.weights, read_manifest(folder))))
+    run = read_run(folder)
+    found = findings(dataclasses.replace(run, weights=_weights_on_disk(options.weights, run.manifest)))
     if options.json:
         print(json.dumps([dataclasses.asdict(finding) | {"kept": finding.kept} for finding in found], indent=1))
     else:

@@ -30,6 +30,8 @@ class MachineState:
         throttled: how often the processors were slowed down for heat so far.
         mhz: mean clock of the processors.
         governor: how their clock is chosen.
+        load: processes that ran or waited to run, mean of the last minute; what is timed is one of them.
+        device: the type of the device that is timed, "cpu" or "cuda".
         gpu: `sm_mhz`, `max_sm_mhz`, `temperature_c`, `power_w`, `reasons` (NVML's bits); empty where
             there is no GPU, or nobody to ask.
     """
@@ -40,6 +42,8 @@ class MachineState:
     throttled: int | None = None
     mhz: float | None = None
     governor: str | None = None
+    load: float | None = None
+    device: str = "cpu"
     gpu: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -70,6 +74,8 @@ def machine_state(
         throttled=int(sum(throttled)) if throttled else None,
         mhz=sum(mhz) / len(mhz) if mhz else None,
         governor=", ".join(governors) or None,
+        load=_load(proc / "loadavg"),
+        device=torch.device(device).type,
         gpu=_gpu_state(torch.device(device)),
     )
 
@@ -82,9 +88,10 @@ def summary_of(states: Sequence[MachineState], *, num_processors: int | None) ->
         num_processors: of the machine.
 
     Returns:
-        `busy_by_others` (share of the processors that other processes used), `throttled` (whether anything was
-        slowed down for heat or power), `cpu_mhz` and `gpu_sm_mhz` (lowest and highest seen), `cpu_governor`,
-        `gpu_max_sm_mhz`, `gpu_temperature_c` (highest), `gpu_reasons` (NVML's bits, all seen).
+        `busy_by_others` (share of the processors that other processes used), `cpu_throttled` and `gpu_throttled`
+        (whether they were slowed down for heat or power), `throttled` (whether either was; None where neither was and
+        the timed device does not tell), `cpu_mhz`, `gpu_sm_mhz` and `load_average` (lowest and highest seen),
+        `cpu_governor`, `gpu_max_sm_mhz`, `gpu_temperature_c` (highest), `gpu_reasons` (NVML's bits, all seen).
     """
     first, last = states[0], states[-1]
     counts = None if first.throttled is None or last.throttled is None else last.throttled - first.throttled
@@ -92,10 +99,15 @@ def summary_of(states: Sequence[MachineState], *, num_processors: int | None) ->
     seen = 0
     for bits in reasons:
         seen |= bits
-    known = counts is not None or bool(reasons)
+    cpu_throttled = None if counts is None else bool(counts)
+    gpu_throttled = bool(seen & THROTTLED) if reasons else None
+    of_the_timed = gpu_throttled if first.device == "cuda" else cpu_throttled
     return {
         "busy_by_others": _busy_by_others(first, last, num_processors),
-        "throttled": bool(counts) or bool(seen & THROTTLED) if known else None,
+        "cpu_throttled": cpu_throttled,
+        "gpu_throttled": gpu_throttled,
+        "throttled": True if cpu_throttled or gpu_throttled else of_the_timed,
+        "load_average": _range((state.load for state in states), digits=2),
         "cpu_mhz": _range(state.mhz for state in states),
         "cpu_governor": last.governor,
         "gpu_sm_mhz": _range(state.gpu.get("sm_mhz") for state in states),
@@ -113,9 +125,9 @@ def _busy_by_others(first: MachineState, last: MachineState, num_processors: int
     return max(others, 0.0) / ((last.time_s - first.time_s) * num_processors)
 
 
-def _range(values: Iterable[float | None]) -> list[float] | None:
+def _range(values: Iterable[float | None], *, digits: int | None = None) -> list[float] | None:
     known = [value for value in values if value is not None]
-    return [round(min(known)), round(max(known))] if known else None
+    return [round(min(known), digits), round(max(known), digits)] if known else None
 
 
 # ---- Linux ----
@@ -135,6 +147,12 @@ def _numbers(paths: Iterable[Path]) -> list[float]:
 def _mhz_of_cpuinfo(path: Path) -> list[float]:
     lines = (line.partition(":") for line in _text(path).splitlines())
     return [float(value) for name, _, value in lines if name.strip() == "cpu MHz" and value.strip()]
+
+
+def _load(path: Path) -> float | None:
+    """The first of the three means of proc_loadavg(5)."""
+    words = _text(path).split()
+    return float(words[0]) if words else None
 
 
 def _busy_seconds(path: Path) -> float | None:

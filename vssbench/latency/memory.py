@@ -123,6 +123,19 @@ def peak_memory_by_kind(
     return MemoryByKind(whole=whole, by_kind=largest)
 
 
+def largest_of(parts: Sequence[MemoryByKind]) -> MemoryByKind:
+    """Of several passes of one method the largest peaks.
+
+    Args:
+        parts: at least one.
+    """
+    by_kind: dict[str, PeakMemory] = {}
+    for part in parts:
+        for kind, peak in part.by_kind.items():
+            by_kind[kind] = max(peak, by_kind.get(kind, peak), key=lambda p: p.added_bytes)
+    return MemoryByKind(whole=max((part.whole for part in parts), key=lambda p: p.added_bytes), by_kind=by_kind)
+
+
 def _peak_on_cuda(run: Callable[[], object], device: torch.device, first: int) -> PeakMemory:
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)

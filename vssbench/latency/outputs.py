@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,11 +19,15 @@ class OutputsCheck:
         pixels: compared.
         differing: of them.
         limit: the largest share that passes.
+        frames: compared.
+        kinds: of step that they were.
     """
 
     pixels: int
     differing: int
     limit: float
+    frames: int
+    kinds: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def share(self) -> float:
@@ -55,6 +59,7 @@ def compare_outputs(
     timed.reset()
     reference.reset()
     pixels = differing = 0
+    kinds = set()
     for frame in frames:
         ours, theirs = timed.step(frame), reference.step(frame)
         if ours.kind != theirs.kind or ours.labels.shape != theirs.labels.shape:
@@ -64,4 +69,20 @@ def compare_outputs(
             )
         pixels += theirs.labels.size
         differing += int(np.count_nonzero(ours.labels != theirs.labels))
-    return OutputsCheck(pixels=pixels, differing=differing, limit=limit)
+        kinds.add(theirs.kind)
+    return OutputsCheck(pixels=pixels, differing=differing, limit=limit, frames=len(frames), kinds=frozenset(kinds))
+
+
+def together(checks: Sequence[OutputsCheck]) -> OutputsCheck:
+    """Several checks of one method as one.
+
+    Args:
+        checks: at least one, with one limit.
+    """
+    return OutputsCheck(
+        pixels=sum(check.pixels for check in checks),
+        differing=sum(check.differing for check in checks),
+        limit=checks[0].limit,
+        frames=sum(check.frames for check in checks),
+        kinds=frozenset().union(*(check.kinds for check in checks)),
+    )

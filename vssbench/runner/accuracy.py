@@ -1,4 +1,4 @@
-"""Accuracy: every stream is decoded once, every method steps through it, every tested frame is stored at once."""
+"""Accuracy and stability: every stream is decoded once, every method steps through it, every frame stored at once."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from vssbench.errors import DatasetError, PredictionError
 from vssbench.metrics.confusion import confusion_matrix
 from vssbench.records import CompressedFrame, LabelMap, SourceVideo, Step
 from vssbench.runner.run import Entry, Run
+from vssbench.runner.stability import StreamStability, is_followed
 
 Done = dict[str, set[tuple[str, int, int]]]  # cell key -> (clip, frame, distance)
 
@@ -56,6 +57,7 @@ def _run_cut(run: Run, pending: list[Entry], video: SourceVideo, cut: Cut, done:
     stage["encode"] += clock() - started
     for entry in pending:
         run.guard(entry, f"{video.name}, frame {cut.start}", entry.method.reset)
+    followed = StreamStability(run, video, cut) if is_followed(cut, run.setting.encoding.gop_length) else None
     last = max(cut.tested)
     decoded = 0
     started = clock()
@@ -63,7 +65,7 @@ def _run_cut(run: Run, pending: list[Entry], video: SourceVideo, cut: Cut, done:
         for frame in frames:
             stage["decode"] += clock() - started
             decoded += 1
-            _step_all(run, [e for e in pending if not e.failed], frame, video, cut, done, stage)
+            _step_all(run, [e for e in pending if not e.failed], frame, video, cut, followed, done, stage)
             if cut.start + frame.index >= last:
                 break
             started = clock()
@@ -81,12 +83,18 @@ def _step_all(
     frame: CompressedFrame,
     video: SourceVideo,
     cut: Cut,
+    followed: StreamStability | None,
     done: Done,
     stage: dict[str, float],
 ) -> None:
     index = cut.start + frame.index
     distance = cut.tested.get(index)
-    label = None if distance is None else _label(video.labels, index, video, frame)
+    wanted = distance is not None or followed is not None
+    label = _label(video.labels, index, video, frame) if wanted and index in video.labels else None
+    if followed is not None:
+        started = time.perf_counter()
+        followed.advance(label)
+        stage["metrics"] += time.perf_counter() - started
     for entry in pending:
 
         def step(entry: Entry = entry) -> None:
@@ -94,11 +102,15 @@ def _step_all(
             result = entry.method.step(frame)
             entry.seconds += time.perf_counter() - started
             entry.steps += 1
+            started = time.perf_counter()
+            _require_labels(result, frame.rgb.shape[:2], run.setting.num_classes)
+            if followed is not None:
+                run.store.add_stability(entry.cell.key, followed.row(entry.cell.key, result.labels))
+                stage["metrics"] += time.perf_counter() - started
             where = (video.name, index, distance)
             if label is None or distance is None or where in done[entry.cell.key]:
                 return
             started = time.perf_counter()
-            _require_labels(result, label, run.setting.num_classes)
             confusion = confusion_matrix(label, result.labels, num_classes=run.setting.num_classes)
             run.store.add_frame(
                 entry.cell.key,
@@ -107,6 +119,7 @@ def _step_all(
                 distance=distance,
                 kind=result.kind,
                 confusion=confusion,
+                share=result.share,
             )
             stage["metrics"] += time.perf_counter() - started
 
@@ -125,11 +138,11 @@ def _label(labels: Mapping[int, LabelMap], index: int, video: SourceVideo, frame
     return label
 
 
-def _require_labels(step: Step, label: LabelMap, num_classes: int) -> None:
+def _require_labels(step: Step, size: tuple[int, ...], num_classes: int) -> None:
     labels = step.labels
-    if labels.shape != label.shape or labels.dtype != np.uint8:
+    if labels.shape != size or labels.dtype != np.uint8:
         raise PredictionError(
-            f"labels must be {label.shape} uint8, the method gave {labels.shape} {labels.dtype}; "
+            f"labels must be {size} uint8, the method gave {labels.shape} {labels.dtype}; "
             "return full-resolution class indices"
         )
     if labels.max() >= num_classes:

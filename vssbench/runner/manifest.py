@@ -50,7 +50,8 @@ def write_manifest(
         folder: of the run.
         command: the words of the command line, without the program.
         conditions: as `check_manifest` has passed them.
-        members: name, codec, cell, weights and options of each method; one of a name and codec replaces the last.
+        members: name, codec, cell, weights and options of each method; one of a name,
+            network and codec replaces the last.
         environment: versions and hardware (`latency.environment.environment`).
 
     Raises: StoreError, when the folder cannot be written.
@@ -58,7 +59,7 @@ def write_manifest(
     path = folder / "manifest.json"
     old = read_manifest(folder)
     by_codec = {c["encoding"]["codec"]: c for c in (*old.get("conditions", []), *conditions)}
-    by_name = {(m["name"], m["codec"]): m for m in (*old.get("members", []), *members)}
+    by_name = {(m["name"], m["network"], m["codec"]): m for m in (*old.get("members", []), *members)}
     session = {"command": without_folders(command), "environment": dict(environment), "git": git_state()}
     manifest = {
         "schema_version": SCHEMA_VERSION,

@@ -9,6 +9,9 @@ import torch
 
 from vssbench.records import Method
 
+# (kind of step, (height, width) of the frame) -> name of a count of print -> its MACs, or why there is none
+Printed = Callable[[str, tuple[int, int]], Mapping[str, int | str]]
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Member:
@@ -24,6 +27,7 @@ class Member:
         network: name of the image network, for the tables.
         weights: file name -> sha256.
         calibration: what was fitted before the run, for the record (a threshold and what it was fitted on).
+        printed: what papers would print for a step, beside the true count; None where none is known.
     """
 
     name: str
@@ -35,3 +39,4 @@ class Member:
     network: str = ""
     weights: Mapping[str, str] = field(default_factory=dict)
     calibration: Mapping[str, object] = field(default_factory=dict)
+    printed: Printed | None = None

@@ -146,7 +146,7 @@ class Run:
 
     def add(self, member: Member) -> None:
         """Build a member's method; one that cannot be built raises, one that is there already is left out."""
-        if any(entry.member.name == member.name for entry in self.entries):
+        if any((e.member.name, e.member.network) == (member.name, member.network) for e in self.entries):
             return
         method = in_backend(member.build(self.setting.device), self.setting.backend, device=self.setting.device)
         self.entries.append(Entry(member=member, method=method, cell=cell_of(member, method, self.setting)))

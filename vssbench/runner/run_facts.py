@@ -20,7 +20,7 @@ class CellFacts:
     Args:
         cell, status, error: as stored.
         labelled: every tested frame -> its labelled pixels by true class, (K,) counts.
-        kinds: of work that the tested frames met.
+        shares: kind of work -> the share of it (`records.Step`) of every tested frame that did it.
         costs: by kind.
         latency: None where it was not timed.
     """
@@ -29,9 +29,14 @@ class CellFacts:
     status: Status
     error: str | None = None
     labelled: Mapping[Tested, tuple[int, ...]] = field(default_factory=dict)
-    kinds: frozenset[str] = frozenset()
+    shares: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
     costs: Mapping[str, Cost] = field(default_factory=dict)
     latency: Latency | None = None
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of work that the tested frames met."""
+        return frozenset(self.shares)
 
     @property
     def name(self) -> str:
@@ -47,7 +52,7 @@ class RunFacts:
         manifest: as read; empty where there is none.
         cells: that the manifest names and the store holds; all of the store's where there is no manifest.
         missing: names of the manifest whose cell the store does not hold.
-        weights: file name -> sha256 of the weights now on disk; None where nobody knows where they lie.
+        weights: file name -> sha256 of the weights now on disk; None where nobody has looked, or knows where they lie.
     """
 
     manifest: Mapping[str, Any]
@@ -69,12 +74,8 @@ class RunFacts:
         return found
 
 
-def read_run(folder: Path, *, weights: Mapping[str, str] | None = None) -> RunFacts:
-    """Read a run folder, all of one moment.
-
-    Args:
-        folder: of the run.
-        weights: see `RunFacts`.
+def read_run(folder: Path) -> RunFacts:
+    """Read a run folder, all of one moment, but for the weights, which lie elsewhere.
 
     Raises: StoreError, when the store or the manifest cannot be read.
     """
@@ -84,17 +85,20 @@ def read_run(folder: Path, *, weights: Mapping[str, str] | None = None) -> RunFa
         cells = [_cell_facts(store, cell) for cell in store.cells() if not manifest or cell.key in members]
     held = {facts.cell.key for facts in cells}
     missing = [name for key, name in members.items() if key not in held]
-    return RunFacts(manifest=manifest, cells=cells, missing=missing, weights=weights)
+    return RunFacts(manifest=manifest, cells=cells, missing=missing)
 
 
 def _cell_facts(store: Store, cell: Cell) -> CellFacts:
     rows = list(store.confusions(cell.key))
+    shares: dict[str, list[float | None]] = {}
+    for row in rows:
+        shares.setdefault(row.kind, []).append(row.share)
     return CellFacts(
         cell=cell,
         status=store.status(cell.key),
         error=store.error(cell.key),
         labelled={(row.clip, row.frame, row.distance): tuple(row.confusion.sum(axis=1).tolist()) for row in rows},
-        kinds=frozenset(row.kind for row in rows),
+        shares={kind: tuple(of_kind) for kind, of_kind in shares.items()},
         costs=store.costs(cell.key),
         latency=store.latency(cell.key),
     )

@@ -6,7 +6,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-PACKAGES = ("vssbench", "baselines", "arseg")  # reports only show what is stored
+PACKAGES = ("vssbench", "baselines", "arseg", "tfc")  # reports only show what is stored
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Rules about accuracy and work: each yields what breaks it."""
+"""Rules about accuracy: each yields what breaks it."""
 
 from __future__ import annotations
 
@@ -77,20 +77,3 @@ def curve_points(run: RunFacts) -> Iterator[str]:
             points = sum(curve in facts.cell.curves for facts in cells)
             if points < MINIMUM_POINTS and (points > 1 or curve == ANCHOR):  # one point is held against the anchor's
                 yield f"{setting}: {curve} has {points} points, a fit needs {MINIMUM_POINTS}"
-
-
-def every_kind_counted(run: RunFacts) -> Iterator[str]:
-    """The work of every kind of frame was counted."""
-    for facts in run.done:
-        uncounted = sorted(facts.kinds - facts.costs.keys())
-        if uncounted:
-            yield f"{facts.name} has no count for {', '.join(uncounted)}"
-
-
-def every_operator_counted(run: RunFacts) -> Iterator[str]:
-    """Every operator that ran has a formula."""
-    for facts in run.done:
-        for kind, cost in facts.costs.items():
-            if cost.uncounted:
-                listed = ", ".join(f"{name} ({number})" for name, number in sorted(cost.uncounted.items()))
-                yield f"{facts.name}, {kind}: {listed}"

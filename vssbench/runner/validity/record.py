@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from vssbench.runner.run_facts import RunFacts
 from vssbench.store import condition_key
@@ -95,8 +95,15 @@ def weights(run: RunFacts) -> Iterator[str]:
 
 
 def calibration(run: RunFacts) -> Iterator[str]:
-    """No threshold was set on frames that are tested."""
+    """No threshold was set on what is tested, by its own name or by another."""
     for facts in run.cells:
-        source = str(facts.cell.condition.get("calibration", {}).get("on", ""))
-        if f"of {facts.cell.split}" in source:
-            yield f"{facts.name} was calibrated on {source}"
+        calibrated = facts.cell.condition.get("calibration")
+        if not calibrated:
+            continue
+        source = calibrated.get("on")
+        if not isinstance(source, Mapping) or not {"split", "content_sha256"} <= source.keys():
+            yield f"{facts.name} does not record the split and the content of the clips that it was calibrated on"
+        elif source["split"] == facts.cell.split:
+            yield f"{facts.name} was calibrated on the split {source['split']}, which is tested"
+        elif source["content_sha256"] == facts.cell.condition.get("data_sha256"):
+            yield f"{facts.name} was calibrated on the split {source['split']}, whose content is that of the test"

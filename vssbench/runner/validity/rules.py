@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vssbench.latency.statistics import AA_LIMIT, BUSY_LIMIT, minimum_samples
 from vssbench.runner.run_facts import RunFacts
-from vssbench.runner.validity import accuracy, record, timing
+from vssbench.runner.validity import accuracy, record, timing, work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +106,27 @@ RULES: dict[str, Rule] = {
     "every-kind-counted": (
         "the work of every kind of frame was counted",
         "run the same command again; a method must do the same work in steps of one kind",
-        accuracy.every_kind_counted,
+        work.every_kind_counted,
     ),
     "every-operator-counted": (
         "every operator has a formula",
         "write its formula in vssbench/complexity/formulas.py, or quote the list beside the number",
-        accuracy.every_operator_counted,
+        work.every_operator_counted,
+    ),
+    "flops-are-twice-macs": (
+        "FLOPs are 2 x MACs, operator by operator",
+        "start afresh with --force: the store was written by something else",
+        work.flops_are_twice_macs,
+    ),
+    "shares-counted": (
+        "work that comes in shares was counted at none and at all of it, and every frame says its share",
+        "run afresh with --force; a method gives Step.share in every step of such a kind, or in none",
+        work.shares_counted,
+    ),
+    "print-conventions": (
+        "beside every count stands that of print, or why there is none",
+        "run afresh with --force with this version of vssbench",
+        work.print_conventions,
     ),
 }
 TIMING: dict[str, Rule] = {
@@ -152,7 +167,7 @@ TIMING: dict[str, Rule] = {
     ),
     "outputs-first": (
         "what was timed gives the labels of the eager network",
-        "time with --backend eager, or mend the backend",
+        "time with --backend eager, or mend the backend; raise the number of videos, so that a rare kind is met",
         timing.outputs_first,
     ),
 }

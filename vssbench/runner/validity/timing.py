@@ -10,7 +10,11 @@ from vssbench.latency.statistics import AA_LIMIT, BUSY_LIMIT, TimedStep, aa_diff
 from vssbench.runner.run_facts import CellFacts, RunFacts
 from vssbench.store import Latency
 
-PLACE = ("device", "cpu", "gpu", "torch", "torch_threads", "backend", "dtype", "batch", "frame_height", "frame_width")
+PLACE = (  # of a timing's environment: what a time depends on besides the method
+    *("device", "cpu", "cpu_cores_usable", "os", "gpu", "gpu_driver", "cuda", "cudnn", "cudnn_benchmark"),
+    *("tf32_matmul", "tf32_convolution", "python", "torch", "torch_threads", "numpy", "backend", "dtype", "batch"),
+    *("frame_height", "frame_width", "passes"),
+)
 
 
 def timed(run: RunFacts) -> list[tuple[CellFacts, Latency]]:
@@ -99,5 +103,9 @@ def outputs_first(run: RunFacts) -> Iterator[str]:
         outputs = latency.facts.get("outputs")
         if not outputs:
             yield f"{facts.name} was timed as {latency.environment['backend']} and its labels were not compared"
-        elif outputs["share"] > outputs["limit"]:
+            continue
+        if outputs["share"] > outputs["limit"]:
             yield f"{facts.name}: {100 * outputs['share']:.3f} % of the labels differ from the eager network's"
+        unseen = sorted({sample.kind for sample in latency.samples} - set(outputs.get("kinds", ())))
+        if unseen:
+            yield f"{facts.name}: {', '.join(unseen)} was timed and its labels were not compared"

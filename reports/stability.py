@@ -1,0 +1,135 @@
+"""How steady a cell's predictions are: video consistency, consistency along the codec's motion, and their ceilings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.intervals import SEED
+from reports.work import Decided, Price, overall, prices_of
+from vssbench.metrics.bootstrap import MINIMUM_CLIPS, ROUNDS, Statistic, interval, miou_statistic, ratio_statistic
+from vssbench.metrics.bootstrap import resample as resampled
+from vssbench.metrics.consistency import (
+    EQ13,
+    TOOLKIT,
+    ConsistencyRule,
+    mean_video_consistency,
+    score_sums,
+)
+from vssbench.metrics.warp_consistency import pixel_agreement, warp_consistency
+from vssbench.store import Cell, Cost, StabilityRow
+
+WINDOWS = (8, 16)  # frames; VSPW's and TFC's
+# The rules beside Eq. 13's own, by the end of their columns' names
+RULES: Mapping[str, ConsistencyRule] = {
+    "": EQ13,
+    "_clips": ConsistencyRule(average="clips"),
+    "_toolkit": TOOLKIT,
+    "_correct": ConsistencyRule(correct=True),
+}
+KEY = "key"  # the kind of work of a frame that a method treats as a key frame
+Stretches = Mapping[str, list[NDArray[np.int64]]]  # clip -> its runs of labelled frames, (T, n, 5) counts each
+
+
+def stability_columns(rows: Iterable[StabilityRow]) -> dict[str, Any]:
+    """The columns of a cell, all empty where nothing was noted.
+
+    Returns:
+        - `mvc8_percent` and so on by Eq. 13, `_low_percent` and `_high_percent` their 95 % interval over clips,
+          `mvc8_clips_percent`, `_toolkit_percent`, `_correct_percent` by the other RULES, `mvc8_windows` their number;
+        - `tc_percent`, with its interval, `tc_pixels_percent` (the share of visible pixels that keep their class),
+          `tc_labels_percent` and `tc_labels_pixels_percent` (the labels' own: the ceiling), `tc_pairs`;
+        - `stability_note`: why one of them is missing.
+    """
+    noted = list(rows)
+    if not noted:
+        return {"stability_note": ""}
+    stretches = _stretches(noted)
+    columns: dict[str, Any] = {}
+    notes = []
+    for n in WINDOWS:
+        columns |= _window_columns(stretches, n)
+        if not columns[f"mvc{n}_windows"]:
+            notes.append(f"mVC{n} n/a: no {n} annotated frames in a row")
+        elif np.isnan(columns[f"mvc{n}_toolkit_percent"]):
+            notes.append(f"mVC{n} by the toolkit n/a: it leaves out the last window, and no clip has another")
+    return {**columns, **_pair_columns(noted), "stability_note": "; ".join(notes)}
+
+
+def key_frame_columns(costs: Mapping[str, Cost], decided: Decided, cell: Cell) -> dict[str, float]:
+    """GFLOPs of a frame that the method treats as a key frame, and of the mean of all others.
+
+    Unlike d = 0, which is where the stream has its I frames, this is where the method has its own. A method whose
+    frames are all alike has the same in both.
+    """
+    prices = prices_of(costs)
+    if not set(decided.kinds) <= prices.keys():
+        return {}
+    of_all = 2 * overall(prices, decided, cell)
+    if KEY not in decided.kinds:
+        return {"gflops_keyframe": of_all, "gflops_otherframe": of_all}
+    key = 2 * prices[KEY].at(None)
+    part = overall({kind: Price(float(kind == KEY)) for kind in prices}, decided, cell)
+    other = (of_all - part * key) / (1 - part) if part < 1 else key
+    return {"gflops_keyframe": key, "gflops_otherframe": other}
+
+
+def _stretches(rows: Sequence[StabilityRow]) -> Stretches:
+    """The counts of each clip's runs of consecutive labelled frames."""
+    found: dict[str, list[list[NDArray[np.int64]]]] = {}
+    last: tuple[str, int, int] | None = None
+    for row in rows:
+        if row.windows is None:
+            continue
+        if last != (row.clip, row.start, row.frame - 1):
+            found.setdefault(row.clip, []).append([])
+        found[row.clip][-1].append(row.windows)
+        last = (row.clip, row.start, row.frame)
+    return {clip: [np.stack(run) for run in runs] for clip, runs in found.items()}
+
+
+def _window_columns(stretches: Stretches, n: int) -> dict[str, Any]:
+    runs = [run for of_clip in stretches.values() for run in of_clip]
+    columns: dict[str, Any] = {
+        f"mvc{n}{name}_percent": 100 * mean_video_consistency(runs, n, rule=rule) for name, rule in RULES.items()
+    }
+    sums = np.array([np.sum([score_sums(run, n, rule=EQ13) for run in of], axis=0) for of in stretches.values()])
+    columns[f"mvc{n}_windows"] = int(sums[:, 1].sum()) if len(sums) else 0
+    if len(sums) >= MINIMUM_CLIPS:
+        columns |= _interval(f"mvc{n}", ratio_statistic(sums[:, :1], sums[:, 1:]), len(sums))
+    return columns
+
+
+def _pair_columns(rows: Sequence[StabilityRow]) -> dict[str, Any]:
+    own = _by_clip((row.clip, row.pairs) for row in rows)
+    labels = _by_clip((row.clip, row.label_pairs) for row in rows)
+    columns: dict[str, Any] = {"tc_pairs": sum(row.pairs is not None for row in rows)}
+    for name, by_clip in (("tc", own), ("tc_labels", labels)):
+        if by_clip:
+            total = np.sum(list(by_clip.values()), axis=0)
+            columns[f"{name}_percent"] = 100 * warp_consistency(total)
+            columns[f"{name}_pixels_percent"] = 100 * pixel_agreement(total)
+    if len(own) >= MINIMUM_CLIPS:
+        counts = np.stack(list(own.values()))[:, None]
+        columns |= _interval("tc", miou_statistic(counts), len(own))
+    return columns
+
+
+def _by_clip(counts: Iterable[tuple[str, NDArray[np.int64] | None]]) -> dict[str, NDArray[np.int64]]:
+    summed: dict[str, NDArray[np.int64]] = {}
+    for clip, confusion in counts:
+        if confusion is not None:
+            summed[clip] = summed[clip] + confusion if clip in summed else confusion
+    return summed
+
+
+def _interval(name: str, statistic: Statistic, clips: int) -> dict[str, float]:
+    def percent(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        values = 100 * np.asarray(statistic(weights))
+        return values.reshape(len(weights))
+
+    found = interval(resampled(percent, clips, rounds=ROUNDS, seed=SEED))
+    return {f"{name}_low_percent": found.low, f"{name}_high_percent": found.high}
