@@ -5,9 +5,11 @@ A method is a family in FAMILIES, a data set a factory in DATASETS; each is one 
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -16,8 +18,7 @@ from arseg.creff import CONVENTIONS
 from arseg.method import ARSeg
 from arseg.model import ARSegNetwork
 from arseg.options import UNTRAINED, VARIANTS, options_of
-from arseg.recipe import read_recipe
-from arseg.train import HIGH, Trainer
+from arseg.train import ARSegBranch
 from arseg.weights import load_branch
 from baselines.constant_resolution import ConstantResolution
 from baselines.feature_reuse import FeatureReuse, PredictionReuse
@@ -25,9 +26,15 @@ from baselines.feature_warp import FeatureWarp
 from baselines.frame_selection import PAPER_SHARE, FrameSelection, calibrate_threshold, mean_abs_residual
 from baselines.residual_correction import RegionCorrection
 from baselines.taplab import TapLab
+from recount.member_counts import printed_arseg, printed_constant, printed_nowhere, printed_untrained_arseg
 from recount.published import judge_published
 from reports.published.tables import render_published, write_published
 from reports.write import write_reports
+from tfc.method import TFC
+from tfc.options import INTERVAL
+from tfc.options import VARIANTS as TFC_VARIANTS
+from tfc.train import TFCBranch
+from tfc.weights import load_tfc, weights_file
 from vssbench import cli
 from vssbench.commands.catalogue import Bench, Catalogue, Family
 from vssbench.commands.check import check
@@ -40,14 +47,18 @@ from vssbench.commands.report import report
 from vssbench.commands.run import resume_hint, run
 from vssbench.commands.train import train
 from vssbench.datasets.cityscapes import CityscapesSnippets
+from vssbench.datasets.folder import FolderDataset
 from vssbench.datasets.image_sequence import CamVidSequence
 from vssbench.datasets.sparse_video import SparseVideo
 from vssbench.datasets.stills import CamVidStills
 from vssbench.datasets.street import Street
+from vssbench.datasets.vspw import VSPW
 from vssbench.errors import UsageError, VssBenchError
 from vssbench.networks.weights import file_sha256, load_network
 from vssbench.records import Dataset, Method
 from vssbench.runner.members import Member
+from vssbench.training.recipe import read_recipe
+from vssbench.training.trainer import HIGH, Branch, Trainer
 
 RELEASED_WARP = FeatureWarp(grid="taplab-release", padding="zeros")
 RELEASED_REGIONS = RegionCorrection(rule="release-accumulated", candidates="release")
@@ -83,6 +94,7 @@ def constant(bench: Bench, _variant: str, point: float | None) -> Member:
         point_label=f"{scale:g}x",
         network=bench.network_name(f"constant@{scale}"),
         weights={path.name: file_sha256(path)},
+        printed=printed_constant(path, scale=scale),
     )
 
 
@@ -112,6 +124,7 @@ def arseg(bench: Bench, variant: str, point: float | None) -> Member:
         point_label=f"{scale:g}x",
         network=bench.network_name(stem),
         weights={p.name: file_sha256(p) for p in (path, high)},
+        printed=printed_arseg(path),
     )
 
 
@@ -131,6 +144,7 @@ def untrained_arseg(bench: Bench, variant: str, point: float | None) -> Member:
         build=build,
         network=bench.network_name(),
         weights={path.name: file_sha256(path)},
+        printed=printed_untrained_arseg(path, variant=variant),
     )
 
 
@@ -181,6 +195,7 @@ def taplab(bench: Bench, variant: str, point: float | None) -> Member:
         network=bench.network_name(),
         weights={path.name: file_sha256(path)},
         calibration=calibration,
+        printed=printed_nowhere,
     )
 
 
@@ -192,23 +207,66 @@ def residual_means(bench: Bench) -> list[float]:
 
 
 def reuse(bench: Bench, variant: str, point: float | None) -> Member:
-    """The key frame's prediction copied, or its high-level features under fresh low-level ones."""
-    if point is not None:
-        raise UsageError(f"reuse:{variant} has no points; call it reuse:{variant}")
+    """The key frame's prediction copied, or its high-level features under fresh low-level ones; @ as in `tfc`."""
+    interval = None if point is None else require_interval(f"reuse:{variant}", point)
+    name = f"reuse:{variant}" + ("" if interval is None else f"@{interval}")
+    if variant == "features" and on_segformer(bench):
+        return temporal_correlation(bench, "reuse", name=name, family="reuse", interval=interval or INTERVAL)
     path = bench.weights / f"{HIGH}.safetensors"
     kind = {"prediction": PredictionReuse, "features": FeatureReuse}[variant]
 
     def build(device: torch.device) -> Method:
         network, _ = load_network(path, num_classes=bench.num_classes, device=device)
-        return kind(network=network, device=device)
+        return kind(network=network, device=device, interval=interval)
 
     return Member(
-        name=f"reuse:{variant}",
+        name=name,
         family="reuse",
         build=build,
         network=bench.network_name(),
         weights={path.name: file_sha256(path)},
+        printed=printed_nowhere,
     )
+
+
+def tfc(bench: Bench, variant: str, point: float | None) -> Member:
+    """TFC on SegFormer, and the rows of its Table 2; @ is the interval between key frames."""
+    head = f"tfc:{variant}" if variant else "tfc"
+    interval = INTERVAL if point is None else require_interval(head, point)
+    return temporal_correlation(bench, variant, name=f"{head}@{interval}", family="tfc", interval=interval)
+
+
+def temporal_correlation(bench: Bench, variant: str, *, name: str, family: str, interval: int) -> Member:
+    """A variant of TFC under the name that it has in the tables."""
+    path = bench.weights / weights_file(variant)
+
+    def build(device: torch.device) -> Method:
+        network = load_tfc(path, variant=variant, num_classes=bench.num_classes, device=device)
+        return TFC(network, device=device, interval=interval)
+
+    return Member(
+        name=name,
+        family=family,
+        build=build,
+        curves=(name.partition("@")[0],) if family == "tfc" else (),
+        point=float(interval) if family == "tfc" else None,
+        point_label=f"every {interval}" if family == "tfc" else "",
+        network=bench.network_name(path.stem),
+        weights={path.name: file_sha256(path)},
+        printed=printed_nowhere,
+    )
+
+
+def on_segformer(bench: Bench) -> bool:
+    """Whether the image network is a SegFormer."""
+    return bench.backbone.startswith("segformer")
+
+
+def require_interval(name: str, point: float) -> int:
+    """The interval between key frames after @. Raises: UsageError, when it is no whole number of frames."""
+    if point < 1 or point != int(point):
+        raise UsageError(f"{name}: after @ comes the interval between key frames, 1 or more frames; got {point:g}")
+    return int(point)
 
 
 def require_scale(family: str, point: float | None) -> float:
@@ -245,12 +303,25 @@ FAMILIES = (
     ),
     Family(
         name="reuse",
-        summary="reuse of the key frame's prediction, or of its high-level features",
+        summary="reuse of the key frame's prediction, or of its high-level features; @ is an interval of key frames "
+        "(without: the I frames alone, on SegFormer every 4th)",
         variants=("prediction", "features"),
-        members=lambda _: ("reuse:prediction", "reuse:features"),
+        members=lambda bench: tuple(
+            f"reuse:{variant}" + (f"@{INTERVAL}" if on_segformer(bench) else "")
+            for variant in ("prediction", "features")
+        ),
         member=reuse,
     ),
+    Family(
+        name="tfc",
+        summary="TFC (AAAI 2024) on SegFormer; @ is the interval between key frames",
+        backbone="segformer-b0",
+        variants=tuple(TFC_VARIANTS),
+        members=lambda _: (f"tfc@{INTERVAL}",),
+        member=tfc,
+    ),
 )
+BRANCHES: dict[str, Branch] = {branch.name: branch for branch in (ARSegBranch(), TFCBranch())}
 
 
 def needs_folder(name: str, factory: Callable[[Path], Dataset]) -> Callable[[Path | None], Dataset]:
@@ -268,7 +339,10 @@ DATASETS: dict[str, Callable[[Path | None], Dataset]] = {
     "street": lambda _: Street(),
     "camvid-sequence": needs_folder("camvid-sequence", CamVidSequence),
     "camvid-stills": needs_folder("camvid-stills", CamVidStills),
+    "camvid-stills-dense": needs_folder("camvid-stills-dense", partial(CamVidStills, label_every_view=True)),
     "cityscapes": needs_folder("cityscapes", CityscapesSnippets),
+    "vspw": needs_folder("vspw", VSPW),
+    "folder": needs_folder("folder", FolderDataset),
     "sparse-video": needs_folder("sparse-video", SparseVideo.from_folder),
 }
 
@@ -281,12 +355,12 @@ def main(words: Sequence[str] | None = None) -> int:
         catalogue = Catalogue(
             families={family.name: family for family in FAMILIES},
             datasets=dict(DATASETS),
-            read_recipe=read_recipe,
-            trainer=Trainer,
+            read_recipe=partial(read_recipe, settings={name: branch.settings for name, branch in BRANCHES.items()}),
+            trainer=partial(Trainer, branches=BRANCHES),
             write_reports=write_reports,
         )
         load_plugins(catalogue, options.plugin)
-        return {
+        code = {
             "run": lambda: run(options, words, catalogue),
             "train": lambda: train(options, catalogue),
             "data": lambda: data(options, catalogue),
@@ -298,9 +372,14 @@ def main(words: Sequence[str] | None = None) -> int:
             ),
             "ls": lambda: list_names(options, catalogue),
         }[options.command]()
+        sys.stdout.flush()  # here, so that a reader who has gone is met inside the try
+        return code
     except VssBenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # of `... | head`: nobody reads on, and the interpreter would fail once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         print(resume_hint(words), file=sys.stderr)
         return 130

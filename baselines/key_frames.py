@@ -1,11 +1,11 @@
-"""Which frame is a key frame: for every method here, the stream's own I frames."""
+"""Which frame is a key frame: the stream's own I frames, and where a method asks for it every n-th frame after one."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vssbench.errors import BitstreamError
+from vssbench.errors import BitstreamError, UsageError
 from vssbench.records import CompressedFrame, MotionField
 
 
@@ -26,6 +26,38 @@ def is_key_frame(frame: CompressedFrame, *, started: bool) -> bool:
             "cut the clip at an I frame, and call reset() between streams"
         )
     return False
+
+
+class KeyFrames:
+    """Tells the key frames of a stream in their order.
+
+    Args:
+        interval: frames from one key frame to the next, counted anew at every I frame, which is one too; None: the I
+            frames alone.
+    Raises: UsageError, when the interval is below 1.
+    """
+
+    def __init__(self, interval: int | None = None) -> None:
+        if interval is not None and interval < 1:
+            raise UsageError(f"an interval between key frames is at least 1 frame, got {interval}")
+        self.interval = interval
+        self._since: int | None = None
+
+    def reset(self) -> None:
+        """The next frame opens another stream."""
+        self._since = None
+
+    def is_key(self, frame: CompressedFrame) -> bool:
+        """Whether the next frame of the stream is a key frame; call it once a frame.
+
+        Raises: BitstreamError, when the stream does not open with an I frame.
+        """
+        opens = is_key_frame(frame, started=self._since is not None)
+        if opens or self._since is None or self._since + 1 == self.interval:
+            self._since = 0
+            return True
+        self._since += 1
+        return False
 
 
 def motion_of(frame: CompressedFrame) -> MotionField:

@@ -21,16 +21,19 @@ ALLOWED = {
     "vssbench.networks": BASE | {"vssbench.ops"},
     "vssbench.store": BASE,
     "vssbench.datasets": BASE | {"vssbench.codec"},
-    "vssbench.training": BASE | {"vssbench.ops", "vssbench.networks", "vssbench.datasets"},
+    "vssbench.training": BASE | {"vssbench.ops", "vssbench.networks", "vssbench.codec", "vssbench.datasets"},
     "vssbench.runner": BASE
     | {"vssbench.codec", "vssbench.datasets", "vssbench.metrics", "vssbench.complexity", "vssbench.latency"}
     | {"vssbench.store"},
     "baselines": BASE | {"vssbench.ops", "vssbench.networks"},
     "arseg": BASE | {"vssbench.ops", "vssbench.networks", "vssbench.codec", "vssbench.datasets", "vssbench.training"},
+    "tfc": BASE | {"vssbench.ops", "vssbench.networks", "vssbench.datasets", "vssbench.training", "baselines"},
     # statistics of stored times are numpy alone; the timer itself is out of reach (see the test on torch)
     "reports": BASE | {"vssbench.store", "vssbench.metrics", "vssbench.latency"},
     # counts the numbers of print again, so it needs all that they are counts of; `reports` judges what it finds
-    "recount": BASE | {"vssbench.ops", "vssbench.networks", "vssbench.complexity", "baselines", "arseg", "reports"},
+    "recount": BASE
+    | {"vssbench.ops", "vssbench.networks", "vssbench.complexity", "baselines", "arseg", "tfc"}
+    | {"reports"},
     "vssbench.progress": set(),
     "vssbench.cli": BASE,
     "vssbench.commands": BASE
@@ -38,9 +41,9 @@ ALLOWED = {
     | {"vssbench.progress", "vssbench.runner", "vssbench.store", "vssbench.training"},
 }
 MAY_IMPORT_TORCH = {"vssbench.ops", "vssbench.networks", "vssbench.complexity", "vssbench.latency", "vssbench.training"}
-MAY_IMPORT_TORCH |= {"vssbench.runner", "vssbench.commands", "baselines", "arseg", "recount"}
+MAY_IMPORT_TORCH |= {"vssbench.runner", "vssbench.commands", "baselines", "arseg", "tfc", "recount"}
 
-PACKAGES = ("vssbench", "baselines", "arseg", "recount", "reports")
+PACKAGES = ("vssbench", "baselines", "arseg", "tfc", "recount", "reports")
 
 
 def part_of(module: str) -> str:

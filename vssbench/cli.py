@@ -183,6 +183,12 @@ def _run_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser
         metavar="FOLDER",
         help="folder of MEMBER.safetensors (default: the shipped ones for street)",
     )
+    methods.add_argument(
+        "--network",
+        metavar="NAME",
+        help="the image network of all methods, see vssbench ls networks; its weights lie in the weights folder, or in "
+        "a folder of its name there (default: each method's own)",
+    )
     _data_flags(parser, default="street")
     parser.add_argument("--split", help="of the data set (default: test, else val, else its last)")
     codec = parser.add_argument_group("codec")

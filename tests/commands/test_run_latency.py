@@ -11,6 +11,7 @@ import pytest
 import run_bench
 from vssbench.latency import backends
 from vssbench.runner import speed
+from vssbench.runner.timed_clips import DECODE_TURNS
 from vssbench.store import Store
 
 WAITS = """
@@ -25,6 +26,28 @@ class Waits(Method):
         return Step(labels=np.zeros(frame.rgb.shape[:2], np.uint8), kind="frame")
 
 METHODS = {"waits": Waits}
+"""
+
+
+RARE = """
+import numpy as np
+import torch
+from vssbench.records import Method, Step
+
+class Rare(Method):
+    "Of the second video, which is brighter, the sixth frame of a stream is other work and 3 MiB of it."
+    def __init__(self, bench):
+        self.bench = bench
+    def reset(self):
+        self.number = 0
+    def step(self, frame):
+        self.number += 1
+        rare = self.number == 6 and frame.rgb.mean() > 108
+        if rare:
+            torch.ones(3 * 2**18, device=self.bench.device)
+        return Step(labels=np.zeros(frame.rgb.shape[:2], np.uint8), kind="rare" if rare else "frame")
+
+METHODS = {"rare": Rare}
 """
 
 
@@ -68,9 +91,11 @@ def test_decoding_memory_and_machine_are_stored_beside_the_times(timed):
     latency = latency_of(timed, "arseg@0.5")
     facts = latency.facts
     assert (facts["lookahead_frames"], facts["outputs"]) == (0, None)
-    # two passes over the two GOPs, without and with the vectors
-    assert len(facts["decode_s"]) == len(facts["decode_with_side_s"]) == 16
-    assert all(seconds > 0 for seconds in facts["decode_s"])
+    # passes over the two GOPs, without and with the vectors in turns
+    shapes = [[len(seconds) for seconds in facts[name]] for name in ("decode_s", "decode_with_side_s")]
+    assert shapes == [[8] * DECODE_TURNS] * 2
+    assert all(second > 0 for seconds in facts["decode_s"] for second in seconds)
+    assert (facts["needs"], latency_of(timed, "constant@1.0").facts["needs"]) == (["motion_to_key"], [])
     assert set(facts["peak_memory_of"]) == {"key", "non-key"}
     assert latency.peak_memory_bytes >= max(facts["peak_memory_of"].values())
     assert set(facts["machine"]) >= {"busy_by_others", "throttled", "cpu_mhz", "gpu_reasons"}
@@ -89,6 +114,9 @@ def test_the_table_has_every_column_of_a_step(timed):
     text = (timed / "summary/latency.md").read_text()
     assert "| arseg@0.5 | non-key |" in text
     assert "reading side information (ms)" in text
+    assert "\n- clocks: processors " in text
+    assert "p90 n/a: 32 of 64 samples (--repeats 8 gives them)" in text
+    assert row["latency_side_information_low_ms"] != ""
     assert "CUDA events" not in text
 
 
@@ -120,12 +148,24 @@ def test_a_backend_is_part_of_the_condition_and_held_against_the_eager_network(b
     assert bench(tmp_path / "run", "--methods", "arseg", "-L", "1", "--backend", backend) == 0
     latency = latency_of(tmp_path / "run", "arseg@0.5")
     outputs = latency.facts["outputs"]
-    assert outputs["pixels"] == 8 * 64 * 96
+    assert (outputs["pixels"], outputs["frames"], outputs["kinds"]) == (8 * 64 * 96, 8, ["key", "non-key"])
     assert outputs["differing"] / outputs["pixels"] == outputs["share"] <= outputs["limit"]
     (condition,) = json.loads((tmp_path / "run/manifest.json").read_text())["conditions"]
     dtype = {"channels_last": "float32", "bf16": "bfloat16 (autocast)"}[backend]
     assert (condition["backend"], condition["dtype"], condition["batch"]) == (backend, dtype, 1)
     assert latency.environment["dtype"] == dtype
+
+
+def test_a_kind_that_only_another_video_has_is_compared_timed_and_its_memory_measured(bench, tmp_path):
+    (tmp_path / "rare.py").write_text(RARE)
+    words = ("--plugin", str(tmp_path / "rare.py"), "--methods", "rare", "--backend", "channels_last")
+    assert bench(tmp_path / "run", *words) == 0
+    latency = latency_of(tmp_path / "run", "rare")
+    # a stretch is a video of eight frames; the second one's sixth frame is the first of its kind
+    assert [sample.kind for sample in latency.samples].index("rare") == 8 + 5
+    assert (latency.facts["outputs"]["frames"], latency.facts["outputs"]["kinds"]) == (16, ["frame", "rare"])
+    assert latency.facts["peak_memory_of"]["rare"] >= 3 * 2**20
+    assert "(--repeats" in row_of(tmp_path / "run", "rare")["latency_percentiles_note"]
 
 
 def test_labels_that_are_not_the_eager_networks_have_no_time(bench, tmp_path, capsys, monkeypatch):

@@ -28,6 +28,7 @@ class Bench:
         device: the method runs on; "meta" while operations are counted.
         training_frames: (needs of side information) -> decoded frames of training clips, to calibrate on.
         training_source: what those clips are, for the record.
+        backbone: the image network that all of these weights are of, a name of `networks.zoo`.
         used: file name -> sha256 of the weights that `network` has read, for the record.
     """
 
@@ -35,7 +36,8 @@ class Bench:
     num_classes: int
     device: torch.device
     training_frames: Callable[[Iterable[str]], Iterator[CompressedFrame]]
-    training_source: str
+    training_source: Mapping[str, object]
+    backbone: str = ""
     used: dict[str, str] = field(default_factory=dict)
 
     def network_name(self, member: str = "constant@1.0") -> str:
@@ -57,6 +59,7 @@ class Family:
     Args:
         name: "taplab".
         summary: one line for `vssbench ls methods`.
+        backbone: the image network that it runs on where none is asked for; "": that of the folder of weights itself.
         variants: the names after the colon; empty for a family without.
         members: Bench -> the full names that the family's name alone stands for.
         member: (Bench, variant, point) -> the member; raises UsageError for a wrong variant or point.
@@ -64,6 +67,7 @@ class Family:
 
     name: str
     summary: str
+    backbone: str = ""
     variants: Sequence[str] = ()
     members: Callable[[Bench], Sequence[str]]
     member: Callable[[Bench, str, float | None], Member]
@@ -92,6 +96,13 @@ class Catalogue:
         if name not in self.datasets:
             raise UsageError(unknown("data set", name, self.datasets, "vssbench ls datasets"))
         return self.datasets[name](folder)
+
+    def backbones(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """The names by the image network that their families run on where none is asked for, "" first."""
+        found: dict[str, list[str]] = {}
+        for name in names:
+            found.setdefault(self.families[self.parse(name)[0]].backbone, []).append(name)
+        return {backbone: found[backbone] for backbone in sorted(found)}
 
     def expand(self, names: Iterable[str], bench: Bench) -> list[str]:
         """Names of families and members -> full names of members, each once, in the order given."""
@@ -123,6 +134,29 @@ class Catalogue:
         """A member by its full name."""
         family, variant, point = self.parse(name)
         return self.families[family].member(bench, variant, point)
+
+
+def on_backbone(bench: Bench, backbone: str) -> Bench:
+    """The bench of an image network: a folder of weights holds one network's, and in folders of their names others'.
+
+    Args:
+        bench: of the folder given.
+        backbone: a name of `networks.zoo`; "": that of the folder itself.
+
+    Raises: UsageError, when the folder has no weights of it.
+    """
+    own = bench.weights / "constant@1.0.safetensors"
+    of_folder = read_weights(own)[1].network if own.exists() else ""
+    if backbone in ("", of_folder):
+        return dataclasses.replace(bench, backbone=of_folder)
+    beside = bench.weights / backbone
+    if beside.is_dir():
+        return dataclasses.replace(bench, weights=beside, backbone=backbone)
+    there = [of_folder, *(path.name for path in sorted(bench.weights.iterdir()) if path.is_dir())]
+    raise UsageError(
+        f"no weights of {backbone} in {bench.weights}, there are those of {', '.join(filter(None, there)) or 'none'}; "
+        f"train them (vssbench train --weights {beside}), or give another folder with --weights"
+    )
 
 
 def unknown(what: str, name: str, known: Iterable[str], command: str) -> str:

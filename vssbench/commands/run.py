@@ -14,7 +14,7 @@ from vssbench.cli import comma_list, command_line
 from vssbench.codec.cache import EncodeCache
 from vssbench.codec.encode import EncodeSettings
 from vssbench.commands.calibration import TrainingClips
-from vssbench.commands.catalogue import Bench, Catalogue
+from vssbench.commands.catalogue import Bench, Catalogue, on_backbone
 from vssbench.datasets.clips import default_bitrate_kbps
 from vssbench.datasets.selection import Selection, select
 from vssbench.errors import BitstreamError, DatasetError, StoreError, UsageError
@@ -133,24 +133,28 @@ def _plan(
     planned = []
     unbuilt = 0
     for setting in settings:
-        bench = _bench(options, dataset, setting, streams, device)
         members = []
-        for name in _names(options, catalogue, bench):
-            try:
-                members.append(catalogue.member(name, bench))
-            except BitstreamError as error:
-                unbuilt += 1
-                bar.warn(f"{name} is left out: {error}")
+        for bench, names in _names(options, catalogue, _bench(options, dataset, setting, streams, device)):
+            for name in names:
+                try:
+                    members.append(catalogue.member(name, bench))
+                except BitstreamError as error:
+                    unbuilt += 1
+                    bar.warn(f"{name} is left out: {error}")
         planned.append((setting, members))
     return planned, unbuilt
 
 
-def _names(options: argparse.Namespace, catalogue: Catalogue, bench: Bench) -> list[str]:
-    """The members asked for, the anchor's first."""
+def _names(options: argparse.Namespace, catalogue: Catalogue, bench: Bench) -> list[tuple[Bench, list[str]]]:
+    """The members asked for by image network, the anchor's first on each."""
     asked = comma_list(options.methods)
     if not asked:
         raise UsageError("--methods names nothing; e.g. --methods arseg,taplab")
-    return catalogue.expand([ANCHOR, *asked], bench)
+    by_backbone = {options.network: asked} if options.network else catalogue.backbones(asked)
+    return [
+        (on, catalogue.expand([ANCHOR, *names], on))
+        for on, names in ((on_backbone(bench, backbone), names) for backbone, names in by_backbone.items())
+    ]
 
 
 def _device(name: str) -> torch.device:
@@ -245,7 +249,7 @@ def _bench(
         num_classes=len(dataset.class_names),
         device=device,
         training_frames=clips.frames if clips else lambda _: iter(()),
-        training_source=clips.source if clips else "",
+        training_source=clips.source if clips else {},
     )
 
 
@@ -258,7 +262,8 @@ def _dry_run(
 ) -> int:
     """Print the plan and its size."""
     for setting in settings:
-        names = _names(options, catalogue, _bench(options, dataset, setting, None, device))
+        by_network = _names(options, catalogue, _bench(options, dataset, setting, None, device))
+        names = [name for _, names in by_network for name in names]
         cuts = [cut for video in setting.videos for cut in setting.cuts_of(video)]
         tested = sum(len(cut.tested) for cut in cuts)
         stepped = sum(max(cut.tested) - cut.start + 1 for cut in cuts)

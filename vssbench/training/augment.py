@@ -18,7 +18,7 @@ class Sample:
 
     Args:
         images: (T, 3, H, W) float in 0..1; the labelled frame last (a pair is key frame, labelled frame).
-        label: (H, W) int64, IGNORE where no loss falls.
+        label: (H, W) int64 of the labelled frame, or (T, H, W) of every image; IGNORE where no loss falls.
         flow_px: (H, W, 2) motion of the labelled frame back to the key frame, or None.
     """
 
@@ -59,7 +59,7 @@ def augment(sample: Sample, augmentation: Augmentation, *, generator: torch.Gene
     """Draw one variant of a sample; all of its images, label and motion change together."""
     flip = augmentation.flip and _uniform(generator, 0, 1) < 0.5
     zoom = _uniform(generator, *augmentation.scales)
-    size = augmentation.crop or (sample.label.shape[0], sample.label.shape[1])
+    size = augmentation.crop or (sample.label.shape[-2], sample.label.shape[-1])
     sample = _zoomed_crop(sample, zoom, size, generator)
     if flip:
         sample = _mirrored(sample)
@@ -83,7 +83,7 @@ def _mirrored(sample: Sample) -> Sample:
 
 def _zoomed_crop(sample: Sample, zoom: float, size: tuple[int, int], generator: torch.Generator) -> Sample:
     """Cut a window of size / zoom at a random place and resize it to `size`; motion scales with it."""
-    height, width = sample.label.shape
+    height, width = sample.label.shape[-2:]
     window = (max(1, round(size[0] / zoom)), max(1, round(size[1] / zoom)))
     top = _place(height, window[0], generator)
     left = _place(width, window[1], generator)
@@ -96,9 +96,11 @@ def _zoomed_crop(sample: Sample, zoom: float, size: tuple[int, int], generator: 
         top + window[0] - inside_y.stop,
     )
     images = functional.pad(sample.images[..., inside_y, inside_x], pad)
-    label = functional.pad(sample.label[inside_y, inside_x], pad, value=IGNORE)
+    label = functional.pad(sample.label[..., inside_y, inside_x], pad, value=IGNORE)
     images = functional.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=zoom < 1)
-    label = functional.interpolate(label[None, None].float(), size=size, mode="nearest-exact")[0, 0].long()
+    planes = label.reshape(1, -1, *label.shape[-2:]).float()
+    planes = functional.interpolate(planes, size=size, mode="nearest-exact")
+    label = planes.reshape(*label.shape[:-2], *size).long()
     flow = sample.flow_px
     if flow is not None:
         stretch = torch.tensor([size[1] / window[1], size[0] / window[0]])

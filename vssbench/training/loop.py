@@ -72,7 +72,7 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """Stacked samples on the training device: (N, T, 3, H, W), (N, H, W), and (N, H, W, 2) or None."""
+    """Stacked samples on the training device: (N, T, 3, H, W), (N, H, W) or (N, T, H, W), and (N, H, W, 2) or None."""
 
     images: Tensor
     label: Tensor

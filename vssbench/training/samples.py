@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -49,3 +49,52 @@ class LabelledFrames:
         """(K,) share of each class among the labelled pixels."""
         counts = sum(np.bincount(label.ravel(), minlength=256)[:num_classes] for _, label in self._frames)
         return np.asarray(counts, np.float64) / max(1, np.sum(counts))
+
+
+class LabelledClips:
+    """Runs of consecutive annotated frames of uncompressed videos, held in memory as bytes.
+
+    Args:
+        videos: of a training split.
+        length: frames of a clip, T.
+        every: at least this many frames from the start of one clip to the next of the same video.
+        progress: called after each video.
+
+    Raises: DatasetError, when there is no such run.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[SourceVideo],
+        *,
+        length: int,
+        every: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._clips: list[tuple[list[Rgb], list[LabelMap]]] = []
+        for number, video in enumerate(videos):
+            last = -every
+            for start in sorted(video.labels):
+                wanted = range(start, start + length)
+                if start - last >= every and all(index in video.labels for index in wanted):
+                    frames = list(video.read(start, start + length))
+                    self._clips.append((frames, [video.labels[index] for index in wanted]))
+                    last = start
+            if progress is not None:
+                progress(number + 1, len(videos))
+        if not self._clips:
+            raise DatasetError(
+                f"the training split has no {length} annotated frames in a row; train on a densely labelled video, or "
+                "on stills with simulated camera motion whose every view is labelled (camvid-stills-dense)"
+            )
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __getitem__(self, index: int) -> Sample:
+        """The frames as (T, 3, H, W) and their labels (T, H, W), the key frame first."""
+        frames, labels = self._clips[index]
+        return Sample(
+            images=torch.stack([image_tensor(rgb) for rgb in frames]),
+            label=torch.from_numpy(np.stack(labels).astype(np.int64)),
+        )

@@ -47,7 +47,6 @@ def test_what_is_written_is_read_at_every_bit_position():
         r = BitReader(w.align().bytes())
         for kind, size, value in wanted:
             assert (r.u(size) if kind == "u" else getattr(r, kind)()) == value
-        assert not r.more_rbsp_data()
         r.rbsp_trailing_bits()
 
 
@@ -95,16 +94,11 @@ def test_byte_alignment_is_a_one_and_zeros():
             r.byte_alignment()
 
 
-def test_data_is_more_until_the_last_one_bit():
+def test_trailing_bits_end_the_rbsp_with_its_cabac_zero_words():
     r = BitReader(bytes((0b10110000, 0, 0)))  # 101, then 1 and zeros, then cabac_zero_words
-    for _ in range(3):
-        assert r.more_rbsp_data()
-        r.flag()
-    assert not r.more_rbsp_data()
+    r.u(3)
     r.rbsp_trailing_bits()
     assert r.position_bits == 24
-    assert not BitReader(b"").more_rbsp_data()
-    assert not BitReader(bytes(3)).more_rbsp_data()
 
 
 def test_data_after_the_trailing_bits_is_an_error():

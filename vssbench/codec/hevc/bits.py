@@ -90,14 +90,6 @@ class BitReader:
         if self.u(n) != 1 << (n - 1):
             raise BitstreamError(f"{self._name}: no byte_alignment() at bit {begin}; the stream is damaged before it")
 
-    def more_rbsp_data(self) -> bool:
-        """Tell whether there is data before rbsp_trailing_bits(), whose 1 is the last 1 of the RBSP (7.2)."""
-        data = self._rbsp.rstrip(b"\x00")
-        if not data:
-            return False
-        last_one = 8 * len(data) - (data[-1] & -data[-1]).bit_length()
-        return self._position < last_one
-
     def rbsp_trailing_bits(self) -> None:
         """Read a bit 1 and bits 0, with which the RBSP ends (7.3.2.11).
 

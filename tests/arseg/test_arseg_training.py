@@ -1,4 +1,4 @@
-"""From videos to weights: a recipe's members in their order, interrupted or not, and what loads of them."""
+"""AR-Seg's own weights: from pairs of frames, by the options of a recipe, and what loads of them."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,7 @@ from tiny_arseg import CPU, frame
 from arseg.creff import PAPER, RELEASE
 from arseg.method import ARSeg
 from arseg.options import UNTRAINED, VARIANTS, Options, options_of
-from arseg.recipe import Recipe
-from arseg.train import BASE, HIGH, START_OF, Trainer, parse_member, trainable_layout
+from arseg.train import ARSegBranch, ARSegSettings
 from arseg.weights import load_branch
 from baselines.constant_resolution import ConstantResolution
 from vssbench.codec.cache import EncodeCache
@@ -21,12 +20,14 @@ from vssbench.datasets.clips import SideInformation, cuts, encoded, frames_of
 from vssbench.datasets.street import Street
 from vssbench.errors import UsageError, WeightsError
 from vssbench.networks.weights import WeightsHeader, load_network, read_weights, save_weights, tensors_sha256
-from vssbench.networks.zoo import build_network
 from vssbench.training.augment import Augmentation
 from vssbench.training.loop import Schedule
+from vssbench.training.recipe import BranchRecipe, Recipe
+from vssbench.training.trainer import BASE, HIGH, Trainer, parse_member
 
 MEMBERS = (BASE, HIGH, "constant@0.5", "arseg@0.5")
 CLASSES = 11
+BRANCHES = {"arseg": ARSegBranch()}
 SHIPPED = Path(__file__).resolve().parents[2] / "vssbench" / "weights" / "street"
 
 
@@ -35,7 +36,9 @@ def schedule(steps, **options):
     return Schedule(steps=steps, batch=2, checkpoint_every=1, augmentation=crop, **options)
 
 
-def recipe(**options):
+def recipe(*, steps=2, settings=None, **options):
+    """A recipe whose AR-Seg members take so many steps, by AR-Seg's own settings unless told."""
+    own = BranchRecipe(schedule=schedule(steps), settings=ARSegSettings(**(settings or {})))
     defaults = {
         "dataset": "street",
         "members": MEMBERS,
@@ -44,7 +47,7 @@ def recipe(**options):
         "every": 6,
         "base": schedule(3),
         "constant": schedule(2),
-        "arseg": schedule(2),
+        "branches": {"arseg": own},
         "encoding": EncodeSettings(codec="h264", gop_length=4),
     }
     return Recipe(**{**defaults, **options})
@@ -63,6 +66,7 @@ def trainer(folder, videos, *, made=None, progress=None, streams=None):
         weights=folder,
         cache=EncodeCache((streams or folder) / "streams"),
         device=CPU,
+        branches=BRANCHES,
         progress=progress,
     )
 
@@ -83,26 +87,24 @@ def branch(folder, **options):
     return load_branch(*paths, num_classes=CLASSES, device=CPU, **options)
 
 
-def test_every_member_leaves_its_weights_and_no_checkpoint(trained):
-    folder, told = trained
-    assert sorted(path.name for path in folder.glob("*.*")) == sorted(f"{m}.safetensors" for m in MEMBERS)
-    assert list((folder / "checkpoints").iterdir()) == []
-    assert told == [*MEMBERS[:-1], "encoding pairs", MEMBERS[-1]]
+def test_the_pairs_are_encoded_before_the_first_step_of_ar_seg(trained):
+    assert trained[1] == [*MEMBERS[:-1], "encoding pairs", MEMBERS[-1]]
 
 
-def test_the_files_say_how_they_were_made(trained):
+def test_the_file_says_how_the_branch_was_made_and_for_which_final_layer(trained):
     folder, _ = trained
-    for member in MEMBERS:
-        _, header = read_weights(folder / f"{member}.safetensors")
-        assert (header.network, header.num_classes, header.width) == ("bisenet18", CLASSES, 0.0625)
-        assert header.scale == parse_member(member).scale
-        assert header.recipe["member"] == member
-        family = "arseg" if member.startswith("arseg") else "base"
-        assert header.recipe[family]["augmentation"]["crop"] == [48, 64]
-        # what trained others says nothing of this one: another codec must not make the base network another's
-        assert ("encoding" in header.recipe) == member.startswith("arseg")
-        assert (header.final_sha256 != "") == member.startswith("arseg")
-        json.dumps(header.recipe)
+    headers = {member: read_weights(folder / f"{member}.safetensors")[1] for member in MEMBERS}
+    header = headers["arseg@0.5"]
+    assert (header.network, header.num_classes, header.width, header.scale) == ("bisenet18", CLASSES, 0.0625, 0.5)
+    assert header.recipe["arseg"]["augmentation"]["crop"] == [48, 64]
+    assert header.recipe["encoding"]["codec"] == "h264"
+    assert (header.recipe["unfused_steps"], header.recipe["convention"]) == (0, "paper")
+    high, _ = load_network(folder / f"{HIGH}.safetensors", num_classes=CLASSES, device=CPU)
+    assert header.final_sha256 == tensors_sha256(high.final.state_dict())
+    # what trained this one says nothing of the others: another codec must not make the base network another's
+    for member in MEMBERS[:-1]:
+        assert not {"arseg", "encoding", "unfused_steps", "convention"} & headers[member].recipe.keys()
+        assert headers[member].final_sha256 == ""
 
 
 def test_the_weights_are_of_networks_that_learnt_apart(trained):
@@ -132,20 +134,6 @@ def test_the_trained_methods_run_on_a_stream(trained, videos, tmp_path):
             assert step.labels.max() < CLASSES
 
 
-def test_finished_members_are_not_trained_again(trained, videos):
-    folder, _ = trained
-
-    def never(member):
-        raise AssertionError(f"{member} is trained again")
-
-    before = {path: path.read_bytes() for path in folder.glob("*.safetensors")}
-    again = trainer(folder, videos, progress=never)
-    again.check(MEMBERS)
-    for member in MEMBERS:
-        again.train(member)
-    assert {path: path.read_bytes() for path in folder.glob("*.safetensors")} == before
-
-
 class Interrupt(Exception):
     pass
 
@@ -154,26 +142,22 @@ def silent(*_):
     pass
 
 
-@pytest.mark.parametrize("member", MEMBERS)
-def test_an_interrupted_training_ends_in_the_same_weights(trained, videos, tmp_path, member):
+def test_an_interrupted_training_ends_in_the_same_weights(trained, videos, tmp_path):
     folder, _ = trained
-    start = START_OF[parse_member(member).family]
-    if start:
-        (tmp_path / f"{start}.safetensors").write_bytes((folder / f"{start}.safetensors").read_bytes())
+    copied(folder, tmp_path, HIGH)
 
     def stop(done, *_):
         if done == 2:  # the first step's checkpoint is there
             raise Interrupt
 
     with pytest.raises(Interrupt):
-        trainer(tmp_path, videos, progress=lambda name: stop if name == member else silent).train(member)
-    assert not (tmp_path / f"{member}.safetensors").exists()
-    assert (tmp_path / "checkpoints" / f"{member}.safetensors").exists()
+        trainer(tmp_path, videos, progress=lambda name: {"arseg@0.5": stop}.get(name, silent)).train("arseg@0.5")
+    assert (tmp_path / "checkpoints" / "arseg@0.5.safetensors").exists()
     torch.rand(3)
     done = []
-    steps = {member: lambda step, *_: done.append(step)}
-    path = trainer(tmp_path, videos, progress=lambda name: steps.get(name, silent)).train(member)
-    assert done[0] == 2
+    steps = {"arseg@0.5": lambda step, *_: done.append(step)}
+    path = trainer(tmp_path, videos, progress=lambda name: steps.get(name, silent)).train("arseg@0.5")
+    assert done == [2]
     (resumed, header), (whole, same_header) = read_weights(path), read_weights(folder / path.name)
     assert header == same_header
     assert resumed.keys() == whole.keys()
@@ -183,20 +167,12 @@ def test_an_interrupted_training_ends_in_the_same_weights(trained, videos, tmp_p
         torch.testing.assert_close(resumed[name].float(), tensor.float(), rtol=2**-10, atol=2e-5)
 
 
-def test_members_need_the_weights_they_start_from_first(videos, tmp_path):
-    fresh = trainer(tmp_path, videos)
-    fresh.check(MEMBERS)
-    fresh.check([])
-    for members, first in ((["arseg@0.5"], HIGH), ([HIGH, BASE], BASE), ([BASE, "arseg@0.5", HIGH], HIGH)):
-        with pytest.raises(UsageError, match=f"starts from the weights .*train {first} first"):
-            fresh.check(members)
-    for member, first in (("arseg@0.5", HIGH), ("constant@0.5", BASE), (HIGH, BASE)):
-        with pytest.raises(WeightsError, match=f"no weights at .*vssbench train {first}"):
-            fresh.train(member)
-
-
-def test_with_their_starting_weights_there_members_may_come_in_any_order(trained, videos):
-    trainer(trained[0], videos).check(["arseg@0.3", "constant@0.7"])
+def test_a_branch_starts_from_the_full_resolution_network(trained, videos, tmp_path):
+    with pytest.raises(UsageError, match=f"starts from the weights .*train {HIGH} first"):
+        trainer(tmp_path, videos).check([BASE, "arseg@0.5", HIGH])
+    with pytest.raises(WeightsError, match=f"no weights at .*vssbench train {HIGH}"):
+        trainer(tmp_path, videos).train("arseg@0.5")
+    trainer(trained[0], videos).check(["arseg@0.3"])
 
 
 @pytest.mark.parametrize(
@@ -206,32 +182,26 @@ def test_with_their_starting_weights_there_members_may_come_in_any_order(trained
         "arseg:window-5@0.5",
         "arseg:paper@0.5",
         "arseg:window-3",
-        "constant:window-3@0.5",
-        "taplab@0.5",
-        "constant",
         "arseg@",
         "arseg@0",
         "arseg@1.1",
         "arseg@-0.5",
         "arseg@half",
         "arseg@nan",
-        "",
     ],
 )
 def test_what_cannot_be_trained_is_refused(member, videos, tmp_path):
-    with pytest.raises(UsageError, match="weights are called base, constant@SCALE, arseg@SCALE or arseg:VARIANT@SCALE"):
+    with pytest.raises(UsageError, match=r"weights of AR-Seg are called arseg@SCALE, arseg:VARIANT@SCALE"):
         trainer(tmp_path, videos).check([BASE, member])
     with pytest.raises(UsageError, match="cannot train"):
         trainer(tmp_path, videos).train(member)
 
 
-@pytest.mark.parametrize(
-    ("member", "name"), [("constant@1", "constant@1.0"), ("arseg@.50", "arseg@0.5"), ("arseg:kl@.5", "arseg:kl@0.5")]
-)
+@pytest.mark.parametrize(("member", "name"), [("arseg@.50", "arseg@0.5"), ("arseg:kl@.5", "arseg:kl@0.5")])
 def test_a_scale_has_one_spelling_so_that_a_run_finds_it(member, name):
     with pytest.raises(UsageError, match=f"call it {name}"):
-        parse_member(member)
-    parsed = parse_member(name)
+        parse_member(member, BRANCHES)
+    parsed = parse_member(name, BRANCHES)
     assert (parsed.family, parsed.scale) == (name.partition("@")[0].partition(":")[0], float(member.partition("@")[2]))
 
 
@@ -256,7 +226,7 @@ def variants(tmp_path_factory, trained, videos):
     folders = {member: cut if "before" in member else plain for member in TRAINED}
     for folder, network, first in ((plain, "bisenet18", []), (cut, "pspnet18-camvid", [BASE, HIGH])):
         every = [*first, *(member for member in TRAINED if folders[member] == folder)]
-        whole = trainer(folder, videos, made=recipe(network=network, arseg=schedule(1)), streams=trained[0])
+        whole = trainer(folder, videos, made=recipe(network=network, steps=1), streams=trained[0])
         whole.check(every)
         for member in every:
             assert whole.train(member) == folder / f"{member}.safetensors"
@@ -266,7 +236,7 @@ def variants(tmp_path_factory, trained, videos):
 
 @pytest.mark.parametrize("member", TRAINED)
 def test_a_variant_is_trained_stored_and_loaded_by_its_name(variants, member):
-    folder, variant = variants[member], parse_member(member).variant
+    folder, variant = variants[member], parse_member(member, BRANCHES).variant
     tensors, header = read_weights(folder / f"{member}.safetensors")
     assert header.recipe["member"] == member
     assert Options(**header.recipe["options"]) == options_of(variant)
@@ -299,33 +269,17 @@ def test_the_shipped_weights_are_ar_seg_itself(path):
 
 def test_options_of_a_recipe_hold_for_ar_seg_and_its_variants(trained, videos, tmp_path):
     copied(trained[0], tmp_path, HIGH)
-    made = recipe(arseg=schedule(1), options=Options(window=5, feature_loss="none"))
+    options = Options(window=5, feature_loss="none")
+    made = recipe(steps=1, settings={"options": options})
     told = trainer(tmp_path, videos, made=made, streams=trained[0])
     for member in ("arseg@0.5", "arseg:no-direct@0.5"):
         told.train(member)
-    assert branch(tmp_path).options == made.options
+    assert branch(tmp_path).options == options
     assert variant_branch(tmp_path, "no-direct").options == Options(window=5, feature_loss="none", direct=False)
     with pytest.raises(WeightsError, match="made by another recipe"):
-        trainer(tmp_path, videos, made=recipe(arseg=schedule(1))).train("arseg@0.5")
+        trainer(tmp_path, videos, made=recipe(steps=1)).train("arseg@0.5")
     _, constant = read_weights(tmp_path / f"{HIGH}.safetensors")
     assert "options" not in constant.recipe
-
-
-@pytest.mark.parametrize(
-    ("name", "width", "expected"),
-    [  # the input channels of a shortcut of stride 2: 64 of PSPNet18, 64 to 256 of BiSeNet18, times the width
-        ("pspnet18-camvid", 1.0, torch.channels_last),
-        ("pspnet18-camvid", 0.25, torch.channels_last),
-        ("pspnet18-camvid", 0.125, torch.contiguous_format),
-        ("bisenet18", 0.25, torch.channels_last),
-        ("bisenet18", 0.0625, torch.contiguous_format),
-    ],
-)
-def test_narrow_shortcuts_are_not_trained_channels_last_which_would_overrun_memory_on_a_cpu(name, width, expected):
-    with torch.device("meta"):
-        network = build_network(name, num_classes=3, width=width)
-    assert trainable_layout(network, CPU) == expected
-    assert trainable_layout(network, torch.device("cuda")) == torch.channels_last
 
 
 def test_what_needs_no_training_says_so(videos, tmp_path):
@@ -343,7 +297,7 @@ def test_what_needs_no_training_says_so(videos, tmp_path):
 )
 def test_options_that_cannot_be_are_refused_before_the_first_step(videos, tmp_path, options, member, message):
     with pytest.raises(UsageError, match=message):
-        trainer(tmp_path, videos, made=recipe(options=Options(**options))).check([BASE, HIGH, member])
+        trainer(tmp_path, videos, made=recipe(settings={"options": Options(**options)})).check([BASE, HIGH, member])
 
 
 def test_options_of_another_version_are_refused(trained, tmp_path):
@@ -364,7 +318,7 @@ def test_a_branch_runs_in_the_convention_it_was_trained_in_or_in_another_if_told
 
 def test_a_branch_trained_as_released_remembers_it(trained, videos, tmp_path):
     (tmp_path / f"{HIGH}.safetensors").write_bytes((trained[0] / f"{HIGH}.safetensors").read_bytes())
-    trainer(tmp_path, videos, made=recipe(convention="release", arseg=schedule(1))).train("arseg@0.5")
+    trainer(tmp_path, videos, made=recipe(steps=1, settings={"convention": "release"})).train("arseg@0.5")
     assert branch(tmp_path).convention == RELEASE
 
 
@@ -443,7 +397,7 @@ def test_pairs_are_encoded_at_the_videos_frame_rate_and_the_default_bit_rate(tra
 
 def test_a_bit_rate_of_the_recipe_is_kept(trained, videos, tmp_path):
     (tmp_path / f"{HIGH}.safetensors").write_bytes((trained[0] / f"{HIGH}.safetensors").read_bytes())
-    told = recipe(arseg=schedule(1), encoding=EncodeSettings(codec="mpeg4", gop_length=4, bitrate_kbps=300))
+    told = recipe(steps=1, encoding=EncodeSettings(codec="mpeg4", gop_length=4, bitrate_kbps=300))
     trainer(tmp_path, videos, made=told).train("arseg@0.5")
     settings = [json.loads(path.read_text())["settings"] for path in (tmp_path / "streams").glob("*.json")]
     assert {(s["codec"], s["fps"], s["bitrate_kbps"]) for s in settings} == {("mpeg4", 15.0, 300)}
