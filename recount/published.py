@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 
 from recount import arseg_rows, other_backbones, other_systems
@@ -37,6 +37,15 @@ def _without_collection() -> Iterator[None]:
 
 def recount(number: PrintedNumber, all_numbers: Sequence[PrintedNumber]) -> Recount:
     """What was computed for one number."""
+    return dataclasses.replace(_recount(number, all_numbers), subject=_measured(number))
+
+
+def _measured(number: PrintedNumber) -> Hashable:
+    """The method and network of a row that other tables label otherwise; None where all label it alike."""
+    return subject_of(number) or (number.method if number.method in other_systems.FORMS else None)
+
+
+def _recount(number: PrintedNumber, all_numbers: Sequence[PrintedNumber]) -> Recount:
     if number.source == "tfc_paper":
         return recount_tfc(number, all_numbers)
     if number.metric == BD:

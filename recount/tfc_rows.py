@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recount import costs
 from recount.costs import GIGA
-from reports.published.numbers import PARAMETERS, PrintedNumber
+from reports.published.numbers import INCREASE, PARAMETERS, PrintedNumber
 from reports.published.verdicts import Recount
 from vssbench.complexity.macs import MacCount, count_macs
 from vssbench.complexity.params import count_parameters
@@ -29,52 +29,112 @@ MEGA = 1e6
 
 def recount_tfc(number: PrintedNumber, all_numbers: Sequence[PrintedNumber]) -> Recount:
     """A row of TFC's."""
-    siblings = [each for each in all_numbers if each.source == number.source and each.metric == number.metric]
+    theirs = [each for each in all_numbers if each.source == number.source]
+    sizes = [each for each in theirs if each.metric == PARAMETERS]
     variant = number.backbone.removeprefix("MiT-").lower()
     if number.metric == PARAMETERS:
-        return _parameters(number, variant, siblings)
+        return _parameters(number, variant, sizes)
+    if number.metric == INCREASE:
+        return _increase(number, sizes)
+    siblings = [each for each in theirs if each.metric == number.metric]
     image = {each.backbone.removeprefix("MiT-").lower(): each.value for each in siblings if each.method == "SegFormer"}
     return (
-        _image(variant, image) if number.method == "SegFormer" else _nonkey(number, variant, nearest_form(FORMS, image))
+        _image(variant, image)
+        if number.method == "SegFormer"
+        else _nonkey(number, variant, nearest_form(FORMS, image), sizes)
     )
 
 
 # ---- parameters ----
 
 
-def _parameters(number: PrintedNumber, variant: str, siblings: Sequence[PrintedNumber]) -> Recount:
-    own = count_parameters([network(variant, DECODER)]) / MEGA
-    image = next(each for each in siblings if (each.method, each.backbone) == ("SegFormer", number.backbone))
+LAYER = "one encoder layer of Deformable DETR"
+UNNAMED = "of which the paper does not say that it is its module"
+
+
+def _parameters(number: PrintedNumber, variant: str, sizes: Sequence[PrintedNumber]) -> Recount:
+    own, image = own_parameters(number), _base_of(number, sizes)
     basis = f"SegFormer-{variant.upper()}, decoder of {DECODER} channels, {CLASSES} classes"
     if number.method in ("SegFormer", "SegFormer+Feature Reuse"):
-        return Recount(ours=own, basis=basis, true=own, true_all_kinds=own, arithmetic=_surplus(siblings))
+        return Recount(ours=own, basis=basis, true=own, true_all_kinds=own, arithmetic=_surplus(sizes))
     if number.method == "SegFormer+TFC":
-        added = count_parameters([layer(DECODER)]) / MEGA
-        remark = (
-            f"as our SegFormer ({own:.3f} M) and one encoder layer of Deformable DETR ({added:.3f} M), of which the "
-            "paper does not say that it is its module"
-        )
-        basis = f"{basis}, one layer of Deformable DETR"
-        return Recount(ours=own + added, basis=basis, true=own + added, true_all_kinds=own + added, remark=remark)
+        return _with_layer(number, image, sizes)
     return Recount(
         arithmetic=f"{number.value - image.value:.1f} M on the printed {image.printed} of SegFormer; the method is "
         "none of ours"
     )
 
 
-def _surplus(siblings: Sequence[PrintedNumber]) -> str:
-    """What every printed SegFormer has more than ours, to the rounding of print."""
-    low, high = 0.0, float("inf")
-    for each in siblings:
-        if each.method == "SegFormer":
-            own = count_parameters([network(each.backbone.removeprefix("MiT-").lower(), DECODER)]) / MEGA
-            half = 0.5 * 10.0**-each.decimals
-            low, high = max(low, each.value - half - own), min(high, each.value + half - own)
+def _with_layer(number: PrintedNumber, image: PrintedNumber, sizes: Sequence[PrintedNumber]) -> Recount:
+    """A total of TFC: a layer on the printed SegFormer, since ours has not the parameters of the printed one."""
+    own, layer_size = own_parameters(number), _layer_size()
+    low, high = _surplus_range(sizes, "SegFormer")
+    whole = own + layer_size
+    return Recount(
+        ours=image.value + layer_size,
+        basis=f"printed {image.printed} of SegFormer, {LAYER}",
+        true=whole,
+        true_all_kinds=whole,
+        arithmetic=f"{LAYER} ({layer_size:.3f} M), {UNNAMED}, on the printed {image.printed} of SegFormer gives "
+        f"{image.value + layer_size:.3f}; on our SegFormer ({own:.3f}) it gives {whole:.3f}, but print needs "
+        f"{low:.3f} to {high:.3f} more than our SegFormer, and with these it is {whole + low:.3f} to "
+        f"{whole + high:.3f}",
+    )
+
+
+def _increase(number: PrintedNumber, sizes: Sequence[PrintedNumber]) -> Recount:
+    """What TFC adds to SegFormer, printed as the difference of two totals."""
+    image = _base_of(number, sizes)
+    total = next(each for each in sizes if (each.method, each.backbone) == (number.method, number.backbone))
+    difference, half = total.value - image.value, 0.5 * 10.0**-total.decimals + 0.5 * 10.0**-image.decimals
+    layer_size, (low, high) = _layer_size(), increase_range(sizes)
+    fits = "holds" if low <= layer_size <= high else "does not hold"
+    return Recount(
+        ours=layer_size,
+        basis=f"{LAYER}, {DECODER} channels",
+        true=layer_size,
+        true_all_kinds=layer_size,
+        arithmetic=f"{LAYER}, {UNNAMED}, has {layer_size:.3f} M, which rounds to {layer_size:.{number.decimals}f}; "
+        f"print gives {total.printed} - {image.printed} = {difference:.{number.decimals}f}, which by the rounding of "
+        f"both is {difference - half:.1f} to {difference + half:.1f}; if every printed SegFormer has the same surplus "
+        f"on ours and the module is one, all rows allow {low:.3f} to {high:.3f}, which {fits} it",
+    )
+
+
+def increase_range(sizes: Sequence[PrintedNumber]) -> tuple[float, float]:
+    """What one module may have (M), by all printed totals of TFC and SegFormer and by our SegFormers."""
+    image, whole = _surplus_range(sizes, "SegFormer"), _surplus_range(sizes, "SegFormer+TFC")
+    return whole[0] - image[1], whole[1] - image[0]
+
+
+def _surplus(sizes: Sequence[PrintedNumber]) -> str:
+    """What every printed SegFormer has more than ours, and what would be as much."""
+    low, high = _surplus_range(sizes, "SegFormer")
     linear, classifier = (DECODER + 1) * DECODER / MEGA, (DECODER + 1) * CLASSES / MEGA
     return (
         f"all printed SegFormers together allow {low:.3f} to {high:.3f} M more than ours; one more {DECODER}x{DECODER} "
         f"layer ({linear:.3f} M) would do, and so would two more classifiers ({2 * classifier:.3f} M)"
     )
+
+
+def _surplus_range(sizes: Sequence[PrintedNumber], method: str) -> tuple[float, float]:
+    """What every printed row of a method has more than our SegFormer (M), to the rounding of print."""
+    rows = [(each.value - own_parameters(each), 0.5 * 10.0**-each.decimals) for each in sizes if each.method == method]
+    return max(more - half for more, half in rows), min(more + half for more, half in rows)
+
+
+def own_parameters(number: PrintedNumber) -> float:
+    """Those of our SegFormer of a row (M)."""
+    return count_parameters([network(number.backbone.removeprefix("MiT-").lower(), DECODER)]) / MEGA
+
+
+def _layer_size() -> float:
+    return count_parameters([layer(DECODER)]) / MEGA
+
+
+def _base_of(number: PrintedNumber, sizes: Sequence[PrintedNumber]) -> PrintedNumber:
+    """The SegFormer of a row's backbone."""
+    return next(each for each in sizes if (each.method, each.backbone) == ("SegFormer", number.backbone))
 
 
 # ---- operations ----
@@ -153,7 +213,7 @@ def _both(form: Form, printed: dict[str, float]) -> str:
     return f"{form}: {values}"
 
 
-def _nonkey(number: PrintedNumber, variant: str, nearest: Form) -> Recount:
+def _nonkey(number: PrintedNumber, variant: str, nearest: Form, sizes: Sequence[PrintedNumber]) -> Recount:
     """A non-key frame runs stages 1 and 2, the decoder on these and the key frame's 3 and 4, the layer at points."""
     count = _stages(variant, SIZE, 2) + _head(variant, DECODER, SIZE) + _layer(DECODER, SIZE)
     ours = _gmacs(count, attention=False)
@@ -165,11 +225,11 @@ def _nonkey(number: PrintedNumber, variant: str, nearest: Form) -> Recount:
         true_all_kinds=count.total / GIGA,
         arithmetic=f"at {SIZE[0]}x{SIZE[1]} stages 1 and 2, the decoder and one layer of Deformable DETR at "
         f"{POINT_SHARE:.0%} of the points take {ours:.2f}, {count.network / GIGA:.2f} with the products of attention; "
-        + _left_for_the_layer(number, variant, nearest),
+        + _left_for_the_layer(number, variant, nearest, sizes),
     )
 
 
-def _left_for_the_layer(number: PrintedNumber, variant: str, form: Form) -> str:
+def _left_for_the_layer(number: PrintedNumber, variant: str, form: Form, sizes: Sequence[PrintedNumber]) -> str:
     """What print leaves for the deformable layer in the form that is nearest to the printed baselines."""
     rest, tenth, channels = form.nonkey_gmacs(variant), form.layer_gmacs(variant), form.decoder(variant)
     left = number.value - rest
@@ -179,10 +239,10 @@ def _left_for_the_layer(number: PrintedNumber, variant: str, form: Form) -> str:
         f"{POINT_SHARE * left / tenth:.1%}"
     )
     if channels != DECODER:
-        parameters = [count_parameters([layer(width)]) / MEGA for width in (channels, DECODER)]
+        wide, (low, high) = count_parameters([layer(channels)]) / MEGA, increase_range(sizes)
         text += (
-            f"; but of {channels} channels it has {parameters[0]:.1f} M parameters, and Table 1 adds that of "
-            f"{DECODER}, {parameters[1]:.2f} M"
+            f"; but of {channels} channels it has {wide:.1f} M parameters, and Table 1 allows {low:.3f} to {high:.3f} "
+            f"M (of {DECODER} channels it has {_layer_size():.3f} M)"
         )
     return text
 

@@ -18,7 +18,7 @@ from vssbench.metrics.curve_fit import MINIMUM_POINTS
 BD_NOTE = (
     f"BD: mean difference to the curve of {ANCHOR} resolution in this setting, between cubic least-squares fits of log "
     "GMACs over mIoU (BD-FLOPs) and of mIoU over log GMACs (BD-mIoU) in the range that both curves span; "
-    "a method that is a single point has none."
+    "it is a number of the whole curve and stands beside each of its points; a method that is a single point has none."
 )
 CURVES_NOTE = (
     "PCHIP, Akima: the same by curves through every point; spread: largest minus smallest of the three, in points. "
@@ -45,6 +45,7 @@ def bd_tables(setting: Mapping[str, Any], rows: pd.DataFrame) -> list[Table]:
         "bd_flops_spread_points": ("spread (points)", 1),
         "bd_flops_shared": ("shared mIoU (%)", 2),
         "bd_flops_overlap_percent": ("overlap (%)", 1),
+        "bd_flops_fit_error_percent": ("point off its fit, at most (%)", 1),
     }
     miou = {
         "points": ("points on it (n)", 0),
@@ -56,6 +57,7 @@ def bd_tables(setting: Mapping[str, Any], rows: pd.DataFrame) -> list[Table]:
         "bd_miou_spread_points": ("spread (points)", 2),
         "bd_miou_shared": ("shared (GMACs)", 3),
         "bd_miou_overlap_percent": ("overlap of log cost (%)", 1),
+        "bd_miou_fit_error_points": ("point off its fit, at most (points)", 2),
     }
     notes = [BD_NOTE, CURVES_NOTE, *interval_notes(rows)]
     notes += [*grouped(curves, "curve", "bd_note"), *grouped(curves, "curve", "bd_interval_note")]

@@ -33,7 +33,7 @@ CURVE_COLUMNS = [
         for name, unit, held, _, _ in _BD
         for column in (
             *(unit, f"low_{unit}", f"high_{unit}", "separable", f"pchip_{unit}", f"akima_{unit}", "spread_points"),
-            *(f"shared_low_{held}", f"shared_high_{held}", "overlap_percent"),
+            *(f"shared_low_{held}", f"shared_high_{held}", "overlap_percent", f"fit_error_{unit}", "fall_percent"),
         )
     ),
     *("bd_note", "bd_interval_note"),
@@ -59,7 +59,9 @@ def curve_differences(frame: pd.DataFrame) -> pd.DataFrame:
         - `low`, `high`: its interval over draws of the clips; `separable`: "no" where that holds 0;
         - `pchip`, `akima`: by curves through every point; `spread_points`: largest minus smallest of the three;
         - `shared_low`, `shared_high`: the range of mIoU or GMACs that both curves span, over which the mean is
-          taken; `overlap_percent`: its share of the range that they span together.
+          taken; `overlap_percent`: its share of the range that they span together;
+        - `fit_error`: how far a point lies from its cubic at most, of both curves; `fall_percent`: how far a cubic
+          falls back in the shared range, as a share of its rise, the worse of both.
 
         `bd_note` says why a number is NaN, by whichever fit, and where points cost more and are no more accurate;
         `bd_interval_note` why an interval is NaN. Points that are not done, or lack a cost or an accuracy, are left
@@ -123,6 +125,11 @@ def _by_interpolation(found: BdComparison, name: str, unit: str, held: str, scal
         column = f"{name}_{unit}" if interpolation == "cubic" else f"{name}_{interpolation}_{unit}"
         result = found.results.get(interpolation)
         columns[column] = NAN if result is None else scale * result.value
+    if "cubic" in found.results:
+        cubic = found.results["cubic"]
+        error = max(cubic.fit_error)
+        columns[f"{name}_fit_error_{unit}"] = 100 * np.expm1(error) if name == "bd_flops" else error
+        columns[f"{name}_fall_percent"] = 100 * max(cubic.fall)
     for result in list(found.results.values())[:1]:  # all curves end at the same points
         low, high = result.interval
         columns[f"{name}_overlap_percent"] = 100 * result.overlap

@@ -111,8 +111,8 @@ def _main(setting: Mapping[str, Any], rows: pd.DataFrame) -> list[Table]:
         "gmacs_gop": ("GOP mean (GMACs)", 3),
         "gflops_gop": ("GOP mean (GFLOPs)", 3),
         "parameters": ("params (M)", 3),
-        "bd_flops_percent": ("BD-FLOPs (%)", 1),
-        "bd_miou_points": ("BD-mIoU (points)", 2),
+        "bd_flops_percent": ("BD-FLOPs of its curve (%)", 1),
+        "bd_miou_points": ("BD-mIoU of its curve (points)", 2),
         "clips": ("clips", 0),
         "frames": ("frames", 0),
     }

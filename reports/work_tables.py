@@ -25,8 +25,9 @@ WORK_NOTES = (
 # a count of print -> what it is
 CONVENTIONS = {
     "thop": "what the package thop says of the same steps, GOP mean: modules alone count, one of n names n^2 times.",
-    "arseg-paper": "what AR-Seg's paper would print (as FLOPs) for the same frames: thop as it was in 2020, "
-    "sub-modules of two names counted four times, and its terms for CReFF and the classifier.",
+    "arseg-paper": "the same frames by the rules of AR-Seg's paper, which prints MACs as FLOPs, on this network and "
+    "its classes: thop as it was in 2020, sub-modules of two names counted four times, and the terms for CReFF and "
+    "the classifier.",
     "arseg-paper-no-classifier": "the same without the classifier's term, as its rows of L = 15, 20 and 30 are.",
 }
 RATE_NOTE = "of the P frames: the part of them (d > 0) that did this; least, most, deviation: over the clips."

@@ -39,7 +39,8 @@ class TFC(Method):
     def condition(self) -> Mapping[str, Any]:  # type: ignore[override]
         """The interval, the threshold where one is looked at, and what a variant changes."""
         options = self._network.options
-        return {"interval": self._keys.interval, "threshold": options.threshold, **options.changed()}
+        threshold = {"threshold": options.threshold} if options.reads_threshold else {}
+        return {"interval": self._keys.interval, **threshold, **options.changed()}
 
     def modules(self) -> Sequence[Any]:
         """The network and what TFC adds."""

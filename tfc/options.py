@@ -55,7 +55,7 @@ class Options:
         if not 0 < self.threshold <= 1:
             raise UsageError(f"threshold must be above 0 and at most 1, got {self.threshold}")
         read = {
-            "threshold": self.updated or self.interpolation == "hard",
+            "threshold": self.reads_threshold,
             "similarity_level": self.reads_similarity,
             "supervised": self.reads_similarity,
             "normalise": self.updated,
@@ -68,6 +68,11 @@ class Options:
     def reads_similarity(self) -> bool:
         """Whether the similarity of the two frames decides anything."""
         return self.updated or self.interpolation in ("soft", "hard")
+
+    @property
+    def reads_threshold(self) -> bool:
+        """Whether it matters how similar a point has to be."""
+        return self.updated or self.interpolation == "hard"
 
     def changed(self) -> dict[str, Any]:
         """The options that differ from TFC's, by name."""

@@ -19,7 +19,7 @@ from vssbench.training.loop import Batch, Loss
 from vssbench.training.losses import LOSSES, SegmentationLoss, on_label_grid
 from vssbench.training.recipe import Recipe
 from vssbench.training.samples import LabelledClips
-from vssbench.training.trainer import HIGH, Tools, TrainedMember, Training, trainable_layout
+from vssbench.training.trainer import BASE, Tools, TrainedMember, Training, trainable_layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +40,12 @@ class TFCSettings:
 
 
 class TFCBranch:
-    """How TFC is trained: all of SegFormer and what is added, from a full-resolution SegFormer."""
+    """How TFC is trained: all of SegFormer and what is added, from where the constant-resolution networks start too."""
 
     name = "tfc"
     form = f"tfc, tfc:VARIANT (VARIANT one of {', '.join(v for v in VARIANTS if v not in WEIGHTS_OF)})"
     settings = TFCSettings
-    start = HIGH
+    start = BASE
     reads_streams = False
 
     def require(self, member: TrainedMember, name: str) -> None:
@@ -72,7 +72,7 @@ class TFCBranch:
     def prepare(self, member: TrainedMember, recipe: Recipe, tools: Tools) -> Training:
         """The network, its loss and the clips. Raises: WeightsError, when the weights to start from do not fit."""
         settings: TFCSettings = recipe.branches[self.name].settings
-        network, _ = load_network(tools.path(HIGH), num_classes=tools.num_classes, device=tools.device)
+        network, _ = load_network(tools.path(BASE), num_classes=tools.num_classes, device=tools.device)
         whole = TFCNetwork(network, options=options_of(member.variant))
         whole = whole.to(tools.device, memory_format=trainable_layout(whole, tools.device))
         if "labelled clips" not in tools.kept:

@@ -14,8 +14,9 @@ NUMBERS = Path(__file__).with_name("numbers.csv")
 OPERATIONS = "GFLOPs"  # the word of print; the numbers are GMACs
 CHANGE = "dGFLOPs_pct"  # of operations, to the network at full resolution
 PARAMETERS = "Params_M"
+INCREASE = "dParams_M"  # of parameters, printed in brackets behind them
 BD = "BD_FLOPs_pct"
-METRICS = (OPERATIONS, CHANGE, PARAMETERS, BD)
+METRICS = (OPERATIONS, CHANGE, PARAMETERS, INCREASE, BD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class PrintedNumber:
         table: "1", "A4", "text A5", ...
         dataset, method, backbone, setting: as the row and its columns name them; may be empty.
         metric: one of `METRICS`.
-        printed: the digits in print, a trailing zero included.
+        printed: the digits in print, with a sign or a trailing zero where print has one.
     """
 
     source: str

@@ -6,12 +6,12 @@ import csv
 import dataclasses
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from io import StringIO
 from pathlib import Path
 
 from reports.markup import Table, latex, markdown, plain
-from reports.published.numbers import BD, CHANGE, OPERATIONS, PARAMETERS
+from reports.published.numbers import BD, CHANGE, INCREASE, OPERATIONS, PARAMETERS
 from reports.published.verdicts import AGREES, MISPRINT, NOT_DERIVABLE, Judged, is_percentage
 from vssbench.errors import StoreError
 
@@ -24,6 +24,7 @@ HEADERS = {
     ),
     CHANGE: ("change of operations", ("printed (%)", "paper's way (%)", "off (points)", "true (%)")),
     PARAMETERS: ("parameters", ("printed (M)", "paper's way (M)", "off (%)", "true (M)")),
+    INCREASE: ("increase of parameters", ("printed (M)", "paper's way (M)", "off (%)", "true (M)")),
     BD: ("BD-FLOPs", ("printed (%)", "paper's way (%)", "off (points)", "true (%)")),
 }
 NOTES = (
@@ -37,7 +38,7 @@ NOTES = (
 CSV_COLUMNS = (
     *("source", "table", "dataset", "method", "backbone", "setting", "metric", "printed"),
     *("paper_convention", "difference", "difference_unit", "true", "true_all_kinds", "true_gflops"),
-    *("verdict", "reason", "basis"),
+    *("verdict", "reason", "basis", "reprint_of"),
 )
 
 
@@ -45,6 +46,24 @@ def verdict_counts(judged: Sequence[Judged]) -> str:
     """One line: how many numbers there are of each verdict."""
     counts = Counter(each.verdict for each in judged)
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in (AGREES, MISPRINT, NOT_DERIVABLE))
+
+
+def distinct(judged: Sequence[Judged]) -> dict[Hashable, Judged]:
+    """The first print of every claim, in the order of the papers; slides, tables and text repeat one another."""
+    first: dict[Hashable, Judged] = {}
+    for each in judged:
+        first.setdefault(each.claim, each)
+    return first
+
+
+def summary(judged: Sequence[Judged]) -> list[str]:
+    """Two sentences: the verdicts of all printed numbers, and of those that repeat no other."""
+    once = list(distinct(judged).values())
+    return [
+        f"{len(judged)} printed numbers: {verdict_counts(judged)}.",
+        f"{len(once)} distinct ones (same data set, method, network, quantity and value counted once, whatever the "
+        f"label): {verdict_counts(once)}.",
+    ]
 
 
 def published_tables(judged: Sequence[Judged]) -> list[Table]:
@@ -92,8 +111,11 @@ def _signed(value: float | None) -> str:
 
 
 def as_csv(judged: Sequence[Judged]) -> str:
-    """One line a printed number, every digit; no value is an empty cell."""
-    text = StringIO()
+    """One line a printed number, every digit; no value is an empty cell.
+
+    `reprint_of` is the place of the first print of the same claim, empty in its own line.
+    """
+    text, first = StringIO(), distinct(judged)
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for each in judged:
@@ -105,6 +127,7 @@ def as_csv(judged: Sequence[Judged]) -> str:
                 *(_exact(recount.ours), _exact(each.off), "points" if is_percentage(printed) else "percent"),
                 *map(_exact, (recount.true, recount.true_all_kinds, gflops)),
                 *(each.verdict, each.reason, recount.basis),
+                "" if first[each.claim] is each else first[each.claim].printed.place,
             ]
         )
     return text.getvalue()
@@ -115,7 +138,7 @@ def _exact(value: float | None) -> str:
 
 
 def render_published(judged: Sequence[Judged], *, width: int = 120) -> str:
-    """All tables for a terminal, then what the columns mean, then the number of each verdict.
+    """All tables for a terminal, then what the columns mean, then how many there are of each verdict.
 
     Notes are wrapped at `width`; tables are as wide as they are, since their last column is the verdict.
     """
@@ -124,7 +147,7 @@ def render_published(judged: Sequence[Judged], *, width: int = 120) -> str:
         parts.append(plain(dataclasses.replace(table, notes=()), width=UNCUT))
         parts += [f"{line}\n" for note in table.notes for line in _wrapped(note, width)]
         parts.append("\n")
-    closing = [*NOTES, f"{len(judged)} printed numbers: {verdict_counts(judged)}"]
+    closing = [*NOTES, *summary(judged)]
     return "".join(parts) + "\n".join(line for text in closing for line in _wrapped(text, width))
 
 
@@ -138,12 +161,11 @@ def write_published(judged: Sequence[Judged], folder: Path) -> list[Path]:
     Raises: StoreError, when the folder cannot be written.
     """
     tables = published_tables(judged)
-    counts = f"{len(judged)} printed numbers: {verdict_counts(judged)}."
     texts = {
         "md": "\n".join(
             [
                 "## The published record, recomputed\n",
-                *(f"{note}\n" for note in (*NOTES, counts)),
+                *(f"{note}\n" for note in (*NOTES, *summary(judged))),
                 *map(markdown, tables),
             ]
         ),

@@ -9,7 +9,7 @@ one gets.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from reports.published.numbers import BD, CHANGE, PrintedNumber
@@ -43,6 +43,8 @@ class Recount:
         from_print: ours is a sum of printed numbers alone, so that a difference is the paper's contradiction.
         witness: the change (%) that the same row prints, if it prints one.
         base: (printed, ours) of the network at full resolution, to which the change is.
+        subject: the method and network that the row measures, equal where tables label one differently; None where
+            the labels tell.
     """
 
     ours: float | None = None
@@ -56,6 +58,7 @@ class Recount:
     from_print: bool = False
     witness: str = ""
     base: tuple[float, float] | None = None
+    subject: Hashable = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,17 @@ class Judged:
     recount: Recount
     verdict: str
     reason: str
+
+    @property
+    def claim(self) -> Hashable:
+        """What a reprint shares with the first print: data set, method and network, quantity and value."""
+        printed = self.printed
+        return (
+            printed.dataset,
+            self.recount.subject or (printed.method, printed.backbone),
+            printed.metric,
+            printed.value,
+        )
 
     @property
     def off(self) -> float | None:

@@ -141,3 +141,35 @@ def test_the_two_are_told_apart_by_their_condition_and_need_no_side_information(
     assert [method.condition["reuse"] for method in methods] == ["prediction", "features"]
     assert all(method.needs == frozenset() for method in methods)
     assert all(len(method.modules()) == 1 for method in methods)
+
+
+@pytest.mark.parametrize(("make", "network"), METHODS)
+def test_an_interval_makes_key_frames_of_other_frames_than_i_frames(make, network):
+    method = make(network=network(), device="cpu", interval=3)
+    frames = [frame_of(np.full((1, 2), i % 3), t, index=i) for i, t in enumerate("IPPPPIPPP")]
+    expected = [True, False, False, True, False, True, False, False, True]
+    for _ in range(2):
+        method.reset()
+        steps = [method.step(frame) for frame in frames]
+        assert [step.kind == "key" for step in steps] == expected
+        for step, key, shown in zip(steps, expected, range(9), strict=True):
+            assert not key or (step.labels == shown % 3).all()
+
+
+def test_between_its_key_frames_the_last_prediction_is_copied():
+    method = PredictionReuse(network=ColourNetwork(), device="cpu", interval=2)
+    steps = [method.step(frame_of([[i]], "P" if i else "I")) for i in (0, 1, 2)]
+    assert [(step.kind, int(step.labels[0, 0])) for step in steps] == [("key", 0), ("copy", 0), ("key", 2)]
+
+
+@pytest.mark.parametrize(("make", "network"), METHODS)
+def test_an_interval_is_part_of_the_condition_and_the_streams_own_is_not(make, network):
+    plain, own = (make(network=network(), device="cpu", **options).condition for options in ({}, {"interval": 4}))
+    assert "interval" not in plain
+    assert own == {**plain, "interval": 4}
+
+
+@pytest.mark.parametrize(("make", "network"), METHODS)
+def test_an_interval_below_a_frame_is_refused(make, network):
+    with pytest.raises(UsageError, match="at least 1 frame, got 0"):
+        make(network=network(), device="cpu", interval=0)

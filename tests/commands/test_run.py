@@ -237,9 +237,9 @@ def test_weights_trained_anew_take_the_place_of_the_old_in_the_tables(bench, tmp
 
 def test_listing_names_all_methods_data_sets_and_networks(capsys):
     for what, names in (
-        ("methods", ["constant", "arseg:release", "taplab:ffw+rgc+rgfs", "reuse:features"]),
+        ("methods", ["constant", "arseg:release", "taplab:ffw+rgc+rgfs", "reuse:features", "tfc:hard"]),
         ("datasets", ["street", "camvid-sequence", "camvid-stills", "cityscapes", "sparse-video"]),
-        ("networks", ["bisenet18", "pspnet18-camvid", "pspnet18-cityscapes"]),
+        ("networks", ["bisenet18", "pspnet18-camvid", "pspnet18-cityscapes", "segformer-b5-256"]),
     ):
         assert run_bench.main(["ls", what]) == 0
         said = capsys.readouterr().out

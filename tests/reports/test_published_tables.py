@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 
 from reports.published.numbers import BD, CHANGE, OPERATIONS, PARAMETERS, PrintedNumber
-from reports.published.tables import CSV_COLUMNS, as_csv, published_tables, render_published, write_published
+from reports.published.tables import CSV_COLUMNS, as_csv, published_tables, render_published, summary, write_published
 from reports.published.verdicts import Explanation, Recount, judge
 from vssbench.errors import StoreError
 
@@ -110,10 +110,45 @@ def test_markdown_keeps_a_row_on_one_line(tmp_path):
     assert "2 printed numbers: 1 agrees, 0 misprint, 1 not derivable." in lines
 
 
+ONCE = "distinct ones (same data set, method, network, quantity and value counted once, whatever the label)"
+
+
+def test_a_number_printed_again_counts_once_among_the_distinct(tmp_path):
+    slide = judged("101.98", recount=GOOD.recount, source="arseg_slides", table="slide-Table1")
+    zero = judged("101.980", recount=GOOD.recount, table="9")
+    # another data set, method, network, quantity or value is another claim
+    kept = [
+        judged("101.98", dataset="Cityscapes"),
+        judged("101.98", method="constant"),
+        judged("101.98", backbone="BiseNet18"),
+        judged("101.98", PARAMETERS),
+        judged("101.99"),
+    ]
+    every = [GOOD, slide, zero, *kept]
+    assert summary(every) == [
+        "8 printed numbers: 3 agrees, 0 misprint, 5 not derivable.",
+        f"6 {ONCE}: 1 agrees, 0 misprint, 5 not derivable.",
+    ]
+    write_published(every, tmp_path)
+    lines = (tmp_path / "published.md").read_text(encoding="utf-8").splitlines()
+    assert all(sentence in lines for sentence in summary(every))
+    assert " ".join(render_published(every, width=500).splitlines()[-2:]) == " ".join(summary(every))
+    again = [row["reprint_of"] for row in csv.DictReader(StringIO(as_csv(every)))]
+    assert again == ["", "AR-Seg (CVPR 2023), Table 1", "AR-Seg (CVPR 2023), Table 1", *[""] * 5]
+
+
+def test_one_subject_under_two_labels_is_one_claim():
+    one = [judged("101.98", recount=Recount(subject="AR0.5"), method=label) for label in ("AR-Seg", "AR0.5-PSP18")]
+    other = judged("101.98", recount=Recount(subject="AR0.6"))
+    assert summary([*one, other])[1].startswith("2 distinct ones")
+
+
 def test_the_terminal_shows_every_verdict_however_narrow_it_is():
     text = render_published([GOOD, WRONG, UNKNOWN], width=40)
     assert all(word in text for word in ("agrees", "misprint (1)", "not derivable (2)"))
-    assert text.endswith("3 printed numbers: 1 agrees, 1 misprint,\n  1 not derivable")
+    assert "\n3 printed numbers: 1 agrees, 1 misprint,\n  1 not derivable.\n" in text
+    assert "\n2 distinct ones" in text  # the first two differ in their setting alone
+    assert text.endswith("not derivable.")
 
 
 def test_files_are_replaced_and_named(tmp_path):

@@ -63,6 +63,11 @@ def test_three_points_more_at_equal_cost_are_plus_three():
     (row,) = curve_differences(frame).to_dict("records")
     assert row["bd_miou_points"] == pytest.approx(3)
     assert row["bd_miou_overlap_percent"] == pytest.approx(100)
+    # least squares over more points than a cubic has coefficients need not meet them
+    x = np.log(COSTS)
+    off = np.abs(np.polyval(np.polyfit(x, MIOUS, 3), x) - MIOUS).max()
+    assert row["bd_miou_fit_error_points"] == pytest.approx(off, abs=1e-6)
+    assert row["bd_flops_fall_percent"] == 0
 
 
 def test_too_few_points_are_a_reason_said_once_and_no_number():

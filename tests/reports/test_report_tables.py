@@ -71,7 +71,7 @@ def test_the_anchor_leads_every_table(run, tmp_path):
 def test_the_anchor_is_not_compared_with_itself(run, tmp_path):
     write_tables(run, tmp_path)
     rows = markdown_rows(tmp_path / "table.md")
-    assert rows["constant@0.5"]["BD-FLOPs (%)"] == "anchor"
+    assert rows["constant@0.5"]["BD-FLOPs of its curve (%)"] == "anchor"
     assert "constant" not in markdown_rows(tmp_path / "bd.md")
 
 

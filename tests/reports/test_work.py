@@ -236,6 +236,8 @@ def test_the_tables_show_counts_of_print_shares_and_spreads(tmp_path):
         write_tables(summarise(store), tmp_path)
     work, kinds = (tmp_path / "cost.md").read_text().split("### Work by kind of frame")
     assert "| arseg-paper (GMACs) | thop (GMACs) | params (M) |" in work
+    assert "- arseg-paper: the same frames by the rules of AR-Seg's paper" in work
+    assert "on this network and its classes" in work
     assert f"- tfc: arseg-paper n/a: {NO_SUCH_COUNT}\n" in work
     (tfc,) = [line for line in work.splitlines() if line.startswith("| tfc ")]
     # shares (n + 1) / 7 of six frames: 0.5 on average; 2 + 0.5 * 4 = 4 GMACs, thop 1 % more

@@ -30,16 +30,18 @@ QUIET = {"busy_by_others": 0.01, "throttled": False, "cpu_mhz": [3000, 3000]}
 def good_run() -> dict[str, Any]:
     """Four points of constant resolution and one of AR-Seg: what `write_run` writes."""
     cells = {}
-    for point in (1.0, 0.7, 0.5, 0.3):
-        cells[f"constant@{point}"] = _cell(("constant",), ["frame", "frame"], f"constant@{point}")
+    for rank, point in enumerate((1.0, 0.7, 0.5, 0.3)):
+        made = _cell(("constant",), ["frame", "frame"], f"constant@{point}", wrong=2 + rank)
+        made["costs"]["frame"] = {"macs": {"convolution": 9 - rank}}
+        cells[f"constant@{point}"] = made
     cells["arseg@0.5"] = _cell(("arseg",), ["key", "non-key"], "arseg@0.5")
     session = {"command": ["run", "-o", "run"], "environment": dict(ENVIRONMENT), "git": {"commit": "c" * 40}}
     return {"cells": cells, "conditions": [dict(SHARED)], "sessions": [session], "hidden": set(), "renamed": {}}
 
 
-def _cell(curves: tuple[str, ...], kinds: list[str], name: str) -> dict[str, Any]:
+def _cell(curves: tuple[str, ...], kinds: list[str], name: str, *, wrong: int = 2) -> dict[str, Any]:
     own = {"method": name, "network": "n", "options": {}, "weights_sha256": {f"{name}.safetensors": "a" * 64}}
-    labels = np.array([[30, 2], [1, 10]], np.int64)
+    labels = np.array([[32 - wrong, wrong], [1, 10]], np.int64)
     return {
         "condition": {**SHARED, **own, "calibration": {}},
         "curves": curves,

@@ -128,7 +128,7 @@ def other_seed(run):
     cell(run)["condition"]["seed"] = 1
 
 
-@spoils("curve-points", "street test, hevc: arseg has 2 points, a fit needs 4")
+@spoils("curve-points", "street test, hevc: arseg has 2 points, 1 of them different, a fit needs 4")
 def two_points(run):
     spec = good_run()["cells"][ARSEG]
     spec["condition"]["method"] = "arseg@0.3"
@@ -138,6 +138,11 @@ def two_points(run):
 @spoils("curve-points", "street test, hevc: constant has 3 points, a fit needs 4")
 def three_anchors(run):
     del run["cells"]["constant@0.3"]
+
+
+@spoils("curve-points", "street test, hevc: constant has 4 points, 3 of them different, a fit needs 4")
+def two_anchors_of_one_cost(run):
+    run["cells"]["constant@0.5"]["costs"]["frame"] = {"macs": {"convolution": 8}}
 
 
 @spoils("every-kind-counted", "arseg@0.5 (hevc) has no count for non-key")

@@ -160,6 +160,38 @@ def test_colour_changes_both_frames_of_a_pair_alike_and_stays_in_range():
     assert all(0.45 < change < 1.55 for change in changes)
 
 
+def labelled_clip(frames=3):
+    """Frames that slide to the right, each with a label of its own: where its first channel is bright."""
+    wide = smooth_pattern(48, 64 + 5 * frames)[0]
+    images = torch.stack([wide[..., 5 * (frames - t) :][..., :64] for t in range(frames)])
+    return Sample(images=images, label=(images[:, 0] > 0.5).long())
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("scales", [(1.0, 1.0), (1.2, 1.9), (0.6, 0.9)])
+@pytest.mark.parametrize("crop", [None, (31, 45)])
+def test_the_labels_of_a_clip_fit_its_frames_one_by_one(scales, crop, seed):
+    variant = augment(labelled_clip(), Augmentation(scales=scales, colour=0.0, crop=crop), generator=generator(seed))
+    assert tuple(variant.label.shape) == (3, *(crop or (48, 64)))
+    assert variant.label.dtype == torch.int64
+    valid = variant.label != IGNORE
+    assert torch.equal(valid[0], valid[1])
+    assert torch.equal(valid[0], valid[2])
+    bright = (variant.images[:, 0] > 0.5).long()
+    for t in range(3):
+        assert (variant.label[t] == bright[t])[valid[t]].float().mean() > 0.96  # but for the pixels on an outline
+    assert not torch.equal(variant.label[0], variant.label[2])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_clips_label_is_varied_as_that_of_its_frame_alone_would_be(seed):
+    clip, every = labelled_clip(), Augmentation(crop=(31, 45))
+    varied = augment(clip, every, generator=generator(seed)).label
+    for t in range(3):
+        alone = Sample(images=clip.images[t : t + 1], label=clip.label[t])
+        assert torch.equal(varied[t], augment(alone, every, generator=generator(seed)).label)
+
+
 def test_a_still_has_no_motion():
     sample = Sample(images=smooth_pattern(), label=torch.zeros(48, 64, dtype=torch.long))
     assert augment(sample, Augmentation(), generator=generator()).flow_px is None

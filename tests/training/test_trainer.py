@@ -83,6 +83,12 @@ class Streamed(Mix):
     reads_streams = True
 
 
+class FromBase(Mix):
+    """The same, of a method that starts where the constant-resolution networks do."""
+
+    start = BASE
+
+
 def schedule(steps, **options):
     crop = Augmentation(crop=(48, 64))
     return Schedule(steps=steps, batch=2, checkpoint_every=1, augmentation=crop, **options)
@@ -174,6 +180,15 @@ def test_the_encoding_is_said_where_a_branch_reads_streams(trained, videos, tmp_
     trainer(tmp_path, videos, branch=Streamed()).train("mix@0.5")
     _, header = read_weights(tmp_path / "mix@0.5.safetensors")
     assert header.recipe["encoding"]["codec"] == "h264"
+
+
+def test_a_branch_that_starts_from_the_base_network_needs_no_other_and_says_nothing_of_it(trained, videos, tmp_path):
+    copied(trained[0], tmp_path, BASE)
+    told = trainer(tmp_path, videos, branch=FromBase())
+    told.check(["mix@0.5"])
+    header = told._header("mix@0.5", parse_member("mix@0.5", {"mix": FromBase()}))
+    assert "constant" not in header.recipe
+    assert {"base", "mix", "strength"} <= header.recipe.keys()
 
 
 def test_a_branch_is_trained_by_its_own_schedule_and_hands_over_its_tensors(trained, videos, tmp_path):

@@ -14,6 +14,7 @@ import torch
 from vssbench.errors import UsageError
 from vssbench.networks.base import SegmentationNetwork
 from vssbench.networks.weights import file_sha256, load_network, read_weights
+from vssbench.networks.zoo import NETWORKS
 from vssbench.records import CompressedFrame, Dataset, Method
 from vssbench.runner.members import Member
 
@@ -143,8 +144,10 @@ def on_backbone(bench: Bench, backbone: str) -> Bench:
         bench: of the folder given.
         backbone: a name of `networks.zoo`; "": that of the folder itself.
 
-    Raises: UsageError, when the folder has no weights of it.
+    Raises: UsageError, when there is no such network, or the folder has no weights of it.
     """
+    if backbone and backbone not in NETWORKS:
+        raise UsageError(unknown("network", backbone, NETWORKS, "vssbench ls networks"))
     own = bench.weights / "constant@1.0.safetensors"
     of_folder = read_weights(own)[1].network if own.exists() else ""
     if backbone in ("", of_folder):
@@ -152,7 +155,7 @@ def on_backbone(bench: Bench, backbone: str) -> Bench:
     beside = bench.weights / backbone
     if beside.is_dir():
         return dataclasses.replace(bench, weights=beside, backbone=backbone)
-    there = [of_folder, *(path.name for path in sorted(bench.weights.iterdir()) if path.is_dir())]
+    there = [of_folder, *(path.name for path in sorted(bench.weights.iterdir()) if path.name in NETWORKS)]
     raise UsageError(
         f"no weights of {backbone} in {bench.weights}, there are those of {', '.join(filter(None, there)) or 'none'}; "
         f"train them (vssbench train --weights {beside}), or give another folder with --weights"

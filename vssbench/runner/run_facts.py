@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vssbench.metrics.distance import mean_over_distance
 from vssbench.runner.manifest import read_manifest
 from vssbench.store import Cell, Cost, Latency, Status, Store
 
@@ -22,6 +23,8 @@ class CellFacts:
         labelled: every tested frame -> its labelled pixels by true class, (K,) counts.
         shares: kind of work -> the share of it (`records.Step`) of every tested frame that did it.
         costs: by kind.
+        miou: mean over d of mIoU_d, NaN where a distance was not tested.
+        macs: of a tested frame, in the mean; NaN where a kind was not counted.
         latency: None where it was not timed.
     """
 
@@ -31,6 +34,8 @@ class CellFacts:
     labelled: Mapping[Tested, tuple[int, ...]] = field(default_factory=dict)
     shares: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
     costs: Mapping[str, Cost] = field(default_factory=dict)
+    miou: float = float("nan")
+    macs: float = float("nan")
     latency: Latency | None = None
 
     @property
@@ -67,10 +72,12 @@ class RunFacts:
 
     @property
     def settings(self) -> dict[str, list[CellFacts]]:
-        """Data set, split and codec -> its finished cells: what stands in one table."""
+        """Data set, split and codec, of several networks the network too -> its finished cells: what one table holds."""
         found: dict[str, list[CellFacts]] = {}
+        several = len({facts.cell.network for facts in self.done}) > 1
         for facts in self.done:
-            found.setdefault(f"{facts.cell.dataset} {facts.cell.split}, {facts.cell.codec}", []).append(facts)
+            name = f"{facts.cell.dataset} {facts.cell.split}, {facts.cell.codec}"
+            found.setdefault(f"{name}, {facts.cell.network}" if several else name, []).append(facts)
         return found
 
 
@@ -93,12 +100,28 @@ def _cell_facts(store: Store, cell: Cell) -> CellFacts:
     shares: dict[str, list[float | None]] = {}
     for row in rows:
         shares.setdefault(row.kind, []).append(row.share)
+    costs = store.costs(cell.key)
     return CellFacts(
         cell=cell,
         status=store.status(cell.key),
         error=store.error(cell.key),
         labelled={(row.clip, row.frame, row.distance): tuple(row.confusion.sum(axis=1).tolist()) for row in rows},
         shares={kind: tuple(of_kind) for kind, of_kind in shares.items()},
-        costs=store.costs(cell.key),
+        costs=costs,
+        miou=mean_over_distance(store.confusion_by_distance(cell.key)) if rows else float("nan"),
+        macs=_mean_macs(shares, costs),
         latency=store.latency(cell.key),
     )
+
+
+def _mean_macs(shares: Mapping[str, Sequence[float | None]], costs: Mapping[str, Cost]) -> float:
+    """Multiply-adds of all operators of a tested frame, in the mean."""
+    total = 0.0
+    for kind, of_kind in shares.items():
+        if kind not in costs:
+            return float("nan")
+        least = sum(costs[kind].macs.values())
+        most = sum((costs[kind].macs_at_full_share or costs[kind].macs).values())
+        total += sum(least + (share or 0) * (most - least) for share in of_kind)
+    frames = sum(map(len, shares.values()))
+    return total / frames if frames else float("nan")

@@ -93,7 +93,7 @@ class StreamStability:
                 label_previous=self._label_before,
                 label_current=self._label,
             )
-        self._before[key] = prediction
+        self._before[key] = prediction.copy()  # a method may write its next labels over these
         return StabilityRow(
             self._video.name, self._cut.start, self._cut.start + self._frame, windows, pairs, self._label_pairs
         )

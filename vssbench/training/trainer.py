@@ -291,7 +291,7 @@ class Trainer:
         branch = self._branches.get(parsed.family)
         if branch is None or not branch.reads_streams:
             del said["encoding"]
-        if parsed.family == BASE:
+        if parsed.family == BASE or (branch is not None and branch.start == BASE):
             del said["constant"]
         if branch is not None:
             own = branch_recipes[parsed.family]

@@ -71,9 +71,17 @@ def anchor(run: RunFacts) -> Iterator[str]:
 
 
 def curve_points(run: RunFacts) -> Iterator[str]:
-    """Every curve has the points that a fit needs; a single point is held against the anchor's curve instead."""
+    """Every curve has the points that a fit needs, different in work and in accuracy.
+
+    A single point is held against the anchor's curve instead, and an anchor without curves beside it needs none.
+    """
     for setting, cells in run.settings.items():
-        for curve in dict.fromkeys(curve for facts in cells for curve in facts.cell.curves):
-            points = sum(curve in facts.cell.curves for facts in cells)
-            if points < MINIMUM_POINTS and (points > 1 or curve == ANCHOR):  # one point is held against the anchor's
-                yield f"{setting}: {curve} has {points} points, a fit needs {MINIMUM_POINTS}"
+        curves = {curve: [f for f in cells if curve in f.cell.curves] for facts in cells for curve in facts.cell.curves}
+        others = [curve for curve, points in curves.items() if curve != ANCHOR and len(points) > 1]
+        for curve, points in curves.items():
+            if curve not in others and not (curve == ANCHOR and (others or len(points) > 1)):
+                continue
+            distinct = min(len({facts.macs for facts in points}), len({facts.miou for facts in points}))
+            if distinct < MINIMUM_POINTS:
+                alike = "" if distinct == len(points) else f", {distinct} of them different"
+                yield f"{setting}: {curve} has {len(points)} points{alike}, a fit needs {MINIMUM_POINTS}"
