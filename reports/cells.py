@@ -9,6 +9,7 @@ import pandas as pd
 
 from reports.curves import ANCHOR
 from reports.intervals import MARK
+from reports.latency_notes import MARK as NOISE_MARK
 from reports.markup import Table
 
 MISSING = "n/a"
@@ -34,6 +35,8 @@ MARKED = {
     "point_flops_percent": "point_flops_separable",
     "point_miou_points": "point_miou_separable",
 }
+# likewise -> the one that says "no" or "unknown" where the machine was too noisy, or nobody knows
+NOISE_MARKED = dict.fromkeys(("latency_gop_ms", "latency_gop_mean_ms", "latency_throughput_fps"), "latency_quiet")
 
 Columns = Mapping[str, tuple[str, int]]  # name in the frame, or in INTERVALS -> (header, digits)
 
@@ -86,8 +89,11 @@ def text_of(row: pd.Series, name: str, digits: int) -> str:
     if name in INTERVALS:
         low, high = (number_of(row.get(end), end, digits, row) for end in INTERVALS[name])
         return low if low == high else f"{low} to {high}"
-    mark = f" {MARK}" if row.get(MARKED.get(name, "")) == "no" else ""
-    return number_of(row.get(name), name, digits, row) + mark
+    number = number_of(row.get(name), name, digits, row)
+    if row.get(MARKED.get(name, "")) == "no":
+        return f"{number} {MARK}"
+    noisy = number != MISSING and row.get(NOISE_MARKED.get(name, "")) in ("no", "unknown")
+    return f"{number} {NOISE_MARK}" if noisy else number
 
 
 def number_of(value: Any, name: str, digits: int, row: pd.Series) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from vssbench.latency.passes import LEVEL, PairedDifference
-from vssbench.latency.statistics import AA_LIMIT, BUSY_LIMIT, Distribution, minimum_samples
+from vssbench.latency.statistics import AA_LIMIT, BUSY_LIMIT, PERCENTILES, Distribution, minimum_samples
 from vssbench.store import Latency
 
+MARK = "!"  # beside a number of a machine that was too noisy, or of which that is not known
 NOISY = 0.10  # interquartile range over median, torch.utils.benchmark's threshold for a warning
 
 
@@ -19,6 +20,7 @@ def weaknesses(
     untimed: Collection[str],
     difference: float,
     facts: Mapping[str, Any],
+    gop_length: int,
 ) -> Iterator[str]:
     """Why the times of a method should be doubted.
 
@@ -27,9 +29,13 @@ def weaknesses(
         untimed: kinds that were tested and not timed.
         difference: between two timings of the method, see `statistics.aa_difference`.
         facts: of its `Latency`.
+        gop_length: L.
     """
     if untimed:
-        yield f"GOP mean n/a: no step of kind {', '.join(untimed)} was timed"
+        yield f"GOP mean, median and percentiles n/a: no step of kind {', '.join(untimed)} was timed"
+    longest = max((part["stop"] - part["start"] for part in facts.get("timed_on", ())), default=gop_length)
+    if longest < gop_length:
+        yield f"timed on {longest} frames of a GOP of {gop_length}: no video holds a whole one"
     if difference > AA_LIMIT:
         yield (
             f"too noisy: timed twice in turn, it differs from itself by {100 * difference:.1f} %, more than "
@@ -49,15 +55,47 @@ def weaknesses(
         yield f"added memory of {', '.join(unmet)} n/a: no such step was met again where memory was measured"
 
 
-def percentiles_note(latency: Latency) -> str:
-    """Why p90 and p99 are n/a: how many samples there are and are needed, and how to come by them; else empty."""
-    number = len(latency.samples)
-    lacking = [share for share in (0.9, 0.99) if number < minimum_samples(share)]
+def quiet_note(difference: float, *, passes: Collection[int]) -> str:
+    """What the mark beside a time means; empty where there is none.
+
+    Args:
+        difference: between two timings of the method, NaN where it is not known.
+        passes: the numbers of those that were timed.
+    """
+    if math.isnan(difference):
+        one = "one pass cannot tell noise; --repeats 2 or more"
+        return f"{MARK} A/A n/a: {one if len(passes) < 2 else 'no kind of frame was in both timings; raise --repeats'}"
+    if difference > AA_LIMIT:
+        return f"{MARK} too noisy: two timings in turn differ by more than {100 * AA_LIMIT:g} % (A/A)"
+    return ""
+
+
+def timed_note(latency: Latency) -> str:
+    """How often which frames were timed; empty where that is not on record."""
+    parts, passes = latency.facts.get("timed_on"), latency.environment.get("passes")
+    if not parts or not passes:
+        return ""
+    frames = sum(part["stop"] - part["start"] for part in parts)
+    where = ", ".join(f"{part['start']} to {part['stop'] - 1} of {part['video']}" for part in parts)
+    return f"timed {passes} times over the same {frames} frames: {where}"
+
+
+def percentiles_note(latency: Latency, number: int) -> str:
+    """Why percentiles are n/a: how many samples there are and are needed, and how to come by them; else empty.
+
+    Args:
+        latency: as stored.
+        number: of samples that count (`statistics.effective_number`); 0 where their weights are not known.
+    """
+    if latency.samples and not number:
+        return ""  # another note says why
+    lacking = [share for share in PERCENTILES if number < minimum_samples(share)]
     passes = latency.environment.get("passes")
+    as_many = f" ({len(latency.samples)}, weighed by kind as decided)" if number < len(latency.samples) else ""
     texts = []
     for share in lacking:
         needed = minimum_samples(share)
-        text = f"p{100 * share:.0f} n/a: {number} of {needed} samples"
+        text = f"p{100 * share:.0f} n/a: {number} of {needed} samples{as_many}"
         if passes and number:
             text += f" (--repeats {math.ceil(needed * passes / number)} gives them)"
         texts.append(text)

@@ -14,21 +14,25 @@ from reports.machine_notes import machine_notes
 from reports.markup import Table
 from vssbench.latency.passes import LEVEL
 from vssbench.latency.phases import PHASES
-from vssbench.latency.statistics import AA_LIMIT, minimum_samples
+from vssbench.latency.statistics import AA_LIMIT, PERCENTILES, minimum_samples
 
+_LEAST = "{}, {} and {}".format(*map(minimum_samples, PERCENTILES))
 LATENCY_NOTES = (
-    "GOP mean: medians of the kinds of frame, weighed as they were decided. throughput: the inverse of means so "
-    "weighed.",
-    "p90, p99: MLPerf's early-stopping estimates, not exceeded by the true percentile at 99 % confidence; they need "
-    f"{minimum_samples(0.9)} and {minimum_samples(0.99)} samples. (GOP, per frame): the mean time of a frame of each "
-    "timed GOP.",
+    "All times are weighed by kind of frame as the accuracy run decided. GOP, key (d = 0) and non-key (d > 0), of "
+    "medians: the sum of the kinds' medians so weighed. GOP mean: of their means; throughput is its inverse. median: of "
+    "all timed frames so weighed.",
+    "p50, p90, p99: MLPerf's early-stopping estimates, upper bounds at 99 % confidence; so p50 lies above the median. "
+    f"They need {_LEAST} samples, where the timed mix of kinds is not the decided one by Kish's effective number. They "
+    "are of these frames on this machine: frames repeat from pass to pass, so they speak for the machine's noise and "
+    "not for other content. (GOP, per frame): the mean time of a frame of each timed GOP.",
     f"A/A: how far two timings of the same method in turn differ; above {100 * AA_LIMIT:g} % the machine is too noisy.",
     "waiting: look-ahead at the video's frame rate, on top of everything else. added memory: above what the step began "
     "with; peak memory: above what was held after a reset.",
 )
+_OTHER_NOTES = ("latency_percentiles_note", "latency_outputs_note", "latency_note")
 KINDS_NOTES = (
-    f"p90 and p99 of a kind are n/a below {minimum_samples(0.9)} and {minimum_samples(0.99)} timed steps of it. Added "
-    "memory is of single steps, so a GOP has none.",
+    f"Of the timed steps as they were. p50, p90 and p99 of a kind are n/a below {_LEAST} timed steps of it, and the IQR "
+    "below 2. Added memory is of single steps, so a GOP has none.",
 )
 PARTS_NOTES = (
     "decode and reading side information come before a frame's step and are in no latency above; they are of the CPU, "
@@ -45,11 +49,14 @@ PARTS_NOTES = (
 def latency_tables(setting: Mapping[str, Any], rows: pd.DataFrame) -> list[Table]:
     """Times of a frame, the same by kind of frame, and the parts of a frame's time."""
     columns = {
-        "latency_gop_ms": ("GOP mean (ms)", 2),
-        "latency_gop_device_ms": ("GOP mean, CUDA events (ms)", 2),
+        "latency_gop_ms": ("GOP, of medians (ms)", 2),
+        "latency_gop_device_ms": ("GOP, of medians, CUDA events (ms)", 2),
+        "latency_key_ms": ("key, of medians (ms)", 2),
+        "latency_nonkey_ms": ("non-key, of medians (ms)", 2),
+        "latency_gop_mean_ms": ("GOP mean (ms)", 2),
         "latency_throughput_fps": ("throughput (frames/s)", 1),
-        "latency_key_ms": ("key median (ms)", 2),
-        "latency_nonkey_ms": ("non-key median (ms)", 2),
+        "latency_median_ms": ("median (ms)", 2),
+        "latency_iqr_ms": ("IQR (ms)", 2),
         "latency_p50_ms": ("p50 (ms)", 2),
         "latency_p90_ms": ("p90 (ms)", 2),
         "latency_p99_ms": ("p99 (ms)", 2),
@@ -65,6 +72,7 @@ def latency_tables(setting: Mapping[str, Any], rows: pd.DataFrame) -> list[Table
         "latency_device_of_{}_ms": ("median, CUDA events (ms)", 2),
         "latency_mean_of_{}_ms": ("mean (ms)", 2),
         "latency_iqr_of_{}_ms": ("IQR (ms)", 2),
+        "latency_p50_of_{}_ms": ("p50 (ms)", 2),
         "latency_p90_of_{}_ms": ("p90 (ms)", 2),
         "latency_p99_of_{}_ms": ("p99 (ms)", 2),
         "latency_n_of_{}": ("timed (steps or GOPs)", 0),
@@ -76,7 +84,7 @@ def latency_tables(setting: Mapping[str, Any], rows: pd.DataFrame) -> list[Table
         if rows[name].isna().all():  # a CPU has no events, and the eager network nothing to be held against
             columns.pop(name)
     notes = [*LATENCY_NOTES, *_where_timed(rows), *machine_notes(rows)]
-    for note in ("latency_percentiles_note", "latency_outputs_note", "latency_note"):
+    for note in ("latency_timed_note", "latency_quiet_note", *_OTHER_NOTES):
         notes += grouped(rows, "method", note)
     notes += [f"{method}: not timed" for method in rows[rows["latency_n"] == 0]["method"]]
     return [

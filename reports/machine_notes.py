@@ -28,7 +28,7 @@ def _clocks(machines: Sequence[Mapping[str, Any]], *, on_gpu: bool) -> str:
     parts = [_from_to("processors", _ends(machines, "cpu_mhz"), "MHz")]
     parts[0] += f" (governor {', '.join(governors)})" if governors else ""
     if on_gpu:
-        gpu = _from_to("GPU", _ends(machines, "gpu_sm_mhz"), "MHz")
+        gpu = _from_to("GPU at work", _ends(machines, "gpu_sm_mhz"), "MHz")
         most = max((machine["gpu_max_sm_mhz"] for machine in machines if machine.get("gpu_max_sm_mhz")), default=None)
         heat = max((m["gpu_temperature_c"] for m in machines if m.get("gpu_temperature_c") is not None), default=None)
         gpu += "" if most is None else f" of at most {most:.0f} MHz"
@@ -38,19 +38,26 @@ def _clocks(machines: Sequence[Mapping[str, Any]], *, on_gpu: bool) -> str:
 
 def _throttling(machines: Machines, *, on_gpu: bool) -> str:
     """Of the processors and of the GPU: none, seen with the methods it hit, or why nobody knows."""
-    unknown = {"cpu": "this system does not count it", "gpu": "no NVML"}
+    unknown = {"cpu": "this system does not count it", "gpu": "no NVML (pip install nvidia-ml-py)"}
     names = {"gpu": "GPU ", "cpu": "processors "} if on_gpu else {"cpu": ""}
     return ", ".join(name + _throttled(machines, f"{of}_throttled", unknown[of]) for of, name in names.items())
 
 
 def _throttled(machines: Machines, key: str, why_unknown: str) -> str:
-    seen = [method for method, machine in machines.items() if machine.get(key)]
+    seen = [method + _slowed(machine, key) for method, machine in machines.items() if machine.get(key)]
     if seen:
         return f"seen while timing {', '.join(seen)}"
     untold = [method for method, machine in machines.items() if machine.get(key) is None]
     if len(untold) == len(machines):
         return f"unknown: {why_unknown}"
     return "none" if not untold else f"none, unknown of {', '.join(untold)}: {why_unknown}"
+
+
+def _slowed(machine: Mapping[str, Any], key: str) -> str:
+    """For how long, by what NVML's counters say; empty of the processors, and where it was seen and not counted."""
+    counted = machine.get("gpu_slowed_s") or {} if key == "gpu_throttled" else {}
+    causes = [f"{cause.replace('_', ' ')} {seconds:.2g} s" for cause, seconds in counted.items() if seconds > 0]
+    return f" ({', '.join(causes)})" if causes else ""
 
 
 def _load(machines: Sequence[Mapping[str, Any]]) -> str:

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-_NUMBER = re.compile(r"[-+]?\d[\d.]*( ~)?|-?\d[\d.]* to -?\d[\d.]*|n/a|anchor|")
+_NUMBER = re.compile(r"[-+]?\d[\d.]*( [~!])?|-?\d[\d.]* to -?\d[\d.]*|n/a|anchor|")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,7 +82,8 @@ def overview_tables(setting: Mapping[str, Any], rows: pd.DataFrame) -> list[Tabl
         "gflops_gop": ("GOP mean (GFLOPs)", 3),
     }
     notes = [STABILITY_NOTE, TC_NOTE, *ceiling(rows), KIND_NOTE, TIMED_NOTE]
-    notes += grouped(rows, "method", "stability_note")
+    for note in ("latency_quiet_note", "stability_note"):
+        notes += grouped(rows, "method", note)
     return [table_of(f"Accuracy, stability and efficiency: {title_of(setting)}", rows, columns, notes=notes)]
 
 

@@ -20,9 +20,7 @@ from reports.work import FIXED as FIXED_WORK
 from reports.work import (
     SINGLE_STREAM,
     Decided,
-    Price,
     decided_by_clip,
-    overall,
     prices_of,
     together,
     totals,
@@ -98,9 +96,8 @@ def _row(store: Store, cell: Cell) -> dict[str, Any]:
     row["parameters"] = NAN if parameters is None else parameters
     row |= latency_columns(
         store.latency(cell.key),
-        kinds=decided.kinds,
-        gop_length=cell.gop_length,
-        mean_over_gop=lambda per_kind: overall({kind: Price(value) for kind, value in per_kind.items()}, decided, cell),
+        decided=decided,
+        cell=cell,
     )
     if cell.partial:
         notes.insert(0, "partial: a limit left out a part of the split")

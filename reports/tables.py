@@ -90,7 +90,8 @@ def render_summary(frame: pd.DataFrame, *, width: int = 120) -> str:
         # in the anchor the scale decides, which is also the table's order
         ranked["_rank"] = ranked["_rank"].where(ranked["_anchor"], 0.0)
         ranked = ranked.sort_values(["_anchor", "_rank"], kind="stable", na_position="last")
-        notes = [*interval_notes(ranked), *_reasons(ranked)]
+        noise = grouped(ranked, "method", "latency_quiet_note") if "latency_quiet_note" in ranked else []
+        notes = [*interval_notes(ranked), *noise, *_reasons(ranked)]
         texts.append(plain(table_of(title_of(setting), ranked, columns, notes=notes), width=width))
     return "\n".join(texts) if texts else "no cell\n"
 
@@ -158,6 +159,7 @@ def _versus_anchor(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 _WORK = ("gmacs_", "gflops_", "rate_", "share_")
+_THROUGHPUT = ("latency_throughput_fps", "latency_aa_percent", "latency_quiet")
 _AGAINST = ("miou_reference", "miou_difference", "miou_separable")
 
 # file name -> how to set the rows of a setting, and what of the frame the CSV file holds
@@ -181,7 +183,7 @@ ACROSS_NETWORKS: dict[str, tuple[Callable[..., list[Table]], Callable[[pd.DataFr
     "stability": (stability_tables, _columns_of("miou_percent", "parameters", _is_stability)),
     "overview": (
         overview_tables,
-        _columns_of("miou_percent", "parameters", "latency_throughput_fps", _is_stability),
+        _columns_of("miou_percent", "parameters", *_THROUGHPUT, _is_stability),
     ),
 }
 

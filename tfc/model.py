@@ -59,8 +59,8 @@ class TFCNetwork(nn.Module):
     key frame's. Figure 1 has the update first; the text does not say.
 
     The update is one encoder layer of Deformable DETR (8 heads, 4 levels, 4 points) on the projected pyramid, with its
-    feed-forward part: the paper gives neither, and this is what its 0.7 M parameters at D = 256 come to
-    (0.757 M; attention alone is 0.230 M).
+    feed-forward part: the paper gives neither, and of what was tried this comes nearest to its printed 0.7 M parameters
+    at D = 256 (0.757 M; attention alone is 0.230 M).
 
     Args:
         network: is changed in training, with what is added.

@@ -16,6 +16,9 @@ import torch
 # NVML, nvmlClocksEventReason*: power cap, hardware slowdown, thermal (software, hardware), power brake. Idle,
 # application clocks, sync boost and display clocks are choices, not distress.
 THROTTLED = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
+# NVML, nvmlPerfPolicyType_t: the counters of time spent below the clocks asked for, by what forced that.
+_POLICIES = {"power": 0, "heat": 1, "board_limit": 3, "reliability": 5}
+_SLOWED = "slowed_s_by_"
 _FIELDS = ("clocks.sm", "clocks.max.sm", "temperature.gpu", "power.draw", "clocks_throttle_reasons.active")
 
 
@@ -32,8 +35,10 @@ class MachineState:
         governor: how their clock is chosen.
         load: processes that ran or waited to run, mean of the last minute; what is timed is one of them.
         device: the type of the device that is timed, "cpu" or "cuda".
-        gpu: `sm_mhz`, `max_sm_mhz`, `temperature_c`, `power_w`, `reasons` (NVML's bits); empty where
-            there is no GPU, or nobody to ask.
+        gpu: `sm_mhz`, `max_sm_mhz`, `temperature_c`, `power_w`, `reasons` (NVML's bits), and `slowed_s_by_power` and so
+            on, NVML's counters of violations so far; empty where there is no GPU, or nobody to ask.
+        gpu_at_work: the same without counters, looked at again and again while the device worked (`gpu_watch`). Clock
+            and reasons of a device that has nothing to do say nothing of one that has.
     """
 
     time_s: float
@@ -45,11 +50,13 @@ class MachineState:
     load: float | None = None
     device: str = "cpu"
     gpu: Mapping[str, float] = field(default_factory=dict)
+    gpu_at_work: Sequence[Mapping[str, float]] = ()
 
 
 def machine_state(
     device: torch.device | str = "cpu",
     *,
+    gpu_at_work: Sequence[Mapping[str, float]] = (),
     clock: Callable[[], float] = time.monotonic,
     proc: Path = Path("/proc"),
     sys: Path = Path("/sys"),
@@ -58,6 +65,7 @@ def machine_state(
 
     Args:
         device: timed on; a CUDA device adds what NVML says of it, through pynvml where installed, else nvidia-smi.
+        gpu_at_work: what was seen of it since the last look, as `gpu_watch` gives it.
         clock: seconds; a test passes its own.
         proc, sys: where Linux keeps its facts; elsewhere they are missing and their values None.
     """
@@ -77,6 +85,7 @@ def machine_state(
         load=_load(proc / "loadavg"),
         device=torch.device(device).type,
         gpu=_gpu_state(torch.device(device)),
+        gpu_at_work=tuple(gpu_at_work),
     )
 
 
@@ -90,17 +99,25 @@ def summary_of(states: Sequence[MachineState], *, num_processors: int | None) ->
     Returns:
         `busy_by_others` (share of the processors that other processes used), `cpu_throttled` and `gpu_throttled`
         (whether they were slowed down for heat or power), `throttled` (whether either was; None where neither was and
-        the timed device does not tell), `cpu_mhz`, `gpu_sm_mhz` and `load_average` (lowest and highest seen),
-        `cpu_governor`, `gpu_max_sm_mhz`, `gpu_temperature_c` (highest), `gpu_reasons` (NVML's bits, all seen).
+        the timed device does not tell), `cpu_mhz`, `gpu_sm_mhz` (of a GPU at work) and `load_average` (lowest and
+        highest seen), `cpu_governor`, `gpu_max_sm_mhz`, `gpu_temperature_c` (highest), `gpu_reasons` (NVML's bits, all
+        seen), `gpu_slowed_s` (by power, heat and so on: seconds that NVML counted), `gpu_looks` (how often a GPU at
+        work was looked at). Of the GPU, no throttling is said to be so only by counters, or by looks at work.
     """
     first, last = states[0], states[-1]
     counts = None if first.throttled is None or last.throttled is None else last.throttled - first.throttled
-    reasons = [int(state.gpu["reasons"]) for state in states if "reasons" in state.gpu]
+    at_work = [look for state in states for look in state.gpu_at_work]
+    looks = [*(state.gpu for state in states), *at_work]
+    reasons = [int(look["reasons"]) for look in looks if "reasons" in look]
     seen = 0
     for bits in reasons:
         seen |= bits
+    slowed = _slowed_seconds(first.gpu, last.gpu)
+    told = slowed is not None or any("reasons" in look for look in at_work)
     cpu_throttled = None if counts is None else bool(counts)
-    gpu_throttled = bool(seen & THROTTLED) if reasons else None
+    gpu_throttled = (
+        True if seen & THROTTLED or any(seconds > 0 for seconds in (slowed or {}).values()) else False if told else None
+    )
     of_the_timed = gpu_throttled if first.device == "cuda" else cpu_throttled
     return {
         "busy_by_others": _busy_by_others(first, last, num_processors),
@@ -110,11 +127,19 @@ def summary_of(states: Sequence[MachineState], *, num_processors: int | None) ->
         "load_average": _range((state.load for state in states), digits=2),
         "cpu_mhz": _range(state.mhz for state in states),
         "cpu_governor": last.governor,
-        "gpu_sm_mhz": _range(state.gpu.get("sm_mhz") for state in states),
+        "gpu_sm_mhz": _range(look.get("sm_mhz") for look in at_work),
         "gpu_max_sm_mhz": last.gpu.get("max_sm_mhz"),
-        "gpu_temperature_c": max((s.gpu["temperature_c"] for s in states if "temperature_c" in s.gpu), default=None),
+        "gpu_temperature_c": max((look["temperature_c"] for look in looks if "temperature_c" in look), default=None),
         "gpu_reasons": seen if reasons else None,
+        "gpu_slowed_s": slowed,
+        "gpu_looks": len(at_work) if first.device == "cuda" else None,
     }
+
+
+def _slowed_seconds(first: Mapping[str, float], last: Mapping[str, float]) -> dict[str, float] | None:
+    """Cause -> seconds that NVML's counters of violations grew by; None where there are none."""
+    names = [name for name in last if name.startswith(_SLOWED) and name in first]
+    return {name.removeprefix(_SLOWED): last[name] - first[name] for name in names} or None
 
 
 def _busy_by_others(first: MachineState, last: MachineState, num_processors: int | None) -> float | None:
@@ -171,24 +196,58 @@ def _gpu_state(device: torch.device) -> dict[str, float]:
     if device.type != "cuda" or not torch.cuda.is_available():
         return {}
     uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"  # the order of NVML need not be that of CUDA
-    found = _gpu_state_of_pynvml(uuid)
+    look = gpu_look(uuid)
+    found = None if look is None else look(counters=True)
     return _gpu_state_of_nvidia_smi(uuid) if found is None else found
 
 
-def _gpu_state_of_pynvml(uuid: str) -> dict[str, float] | None:
-    """What the optional package pynvml says; None where it is not installed or NVML does not answer."""
+def gpu_look_of(device: torch.device | str) -> GpuLook | None:
+    """What looks at a CUDA device through pynvml; None of another device, and where pynvml is not installed."""
+    device = torch.device(device)
+    if device.type != "cuda" or not torch.cuda.is_available():
+        return None
+    return gpu_look(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+
+
+class GpuLook:
+    """Asks NVML of one GPU, through the optional package pynvml."""
+
+    def __init__(self, nvml: Any, handle: Any) -> None:
+        self._nvml, self._handle = nvml, handle
+
+    def __call__(self, *, counters: bool = False) -> dict[str, float] | None:
+        """`MachineState.gpu`, its counters on request; None where NVML does not answer."""
+        nvml, handle = self._nvml, self._handle
+        try:
+            found = {
+                "sm_mhz": float(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)),
+                "max_sm_mhz": float(nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM)),
+                "temperature_c": float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+                "power_w": nvml.nvmlDeviceGetPowerUsage(handle) / 1000,
+                "reasons": float(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)),
+            }
+        except Exception:  # no permission, the GPU is gone: then it does not tell
+            return None
+        return found | (self._counters() if counters else {})
+
+    def _counters(self) -> dict[str, float]:
+        found = {}
+        for name, policy in _POLICIES.items():
+            try:
+                violation = self._nvml.nvmlDeviceGetViolationStatus(self._handle, policy)
+                found[_SLOWED + name] = violation.violationTime / 1e9  # nanoseconds
+            except Exception:  # not every GPU counts every one
+                continue
+        return found
+
+
+def gpu_look(uuid: str) -> GpuLook | None:
+    """What looks at the GPU of this name; None where pynvml is not installed or does not know it."""
     try:
         nvml = importlib.import_module("pynvml")
         nvml.nvmlInit()
-        handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
-        return {
-            "sm_mhz": float(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)),
-            "max_sm_mhz": float(nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM)),
-            "temperature_c": float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
-            "power_w": nvml.nvmlDeviceGetPowerUsage(handle) / 1000,
-            "reasons": float(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)),
-        }
-    except Exception:  # not installed, another package of that name, no driver, no permission: then it does not tell
+        return GpuLook(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid))
+    except Exception:  # not installed, another package of that name, no driver
         return None
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -76,7 +78,7 @@ def time_steps(
     synchronise: Callable[[], object],
     clock: Callable[[], float] = time.perf_counter,
     stopwatch: Stopwatch | None = None,
-    after_pass: Callable[[], object] | None = None,
+    around_pass: Callable[[], AbstractContextManager[object]] = nullcontext,
     repeats: int = 3,
     warmup_frames: int | None = None,
 ) -> StepTimes:
@@ -94,7 +96,8 @@ def time_steps(
         synchronise: waits until the device is idle; `synchroniser(device)` makes one.
         clock: seconds; a test passes its own.
         stopwatch: the device's own clock beside it; `device_stopwatch(device)` makes one.
-        after_pass: called after every pass, with nothing being timed, e.g. to note how hot the device is.
+        around_pass: gives what is entered before a pass and left after it, with nothing being timed, e.g. to note
+            how hot the device is.
         repeats: passes over the frames, at least 1.
         warmup_frames: how many frames warm up; by default one GOP.
 
@@ -102,7 +105,7 @@ def time_steps(
         All samples, repeats x len(frames) of them.
 
     Raises:
-        UsageError: there are no frames, the first is no I frame, or repeats is below 1.
+        UsageError: the frames are not whole GOPs, or repeats is below 1.
     """
     if repeats < 1:
         raise UsageError(f"repeats must be at least 1, got {repeats}")
@@ -114,11 +117,10 @@ def time_steps(
     kept: list[TimedStep] = []
     while len(kept) < repeats * len(frames):
         number = len(kept) // len(frames)
-        timed = _time_pass(
-            method, frames, positions, number=number, synchronise=synchronise, clock=clock, stopwatch=stopwatch
-        )
-        if after_pass is not None:
-            after_pass()
+        with around_pass():
+            timed = _time_pass(
+                method, frames, positions, number=number, synchronise=synchronise, clock=clock, stopwatch=stopwatch
+            )
         kinds = {step.kind for step in timed}
         if kinds <= warm or num_cold == MAXIMUM_COLD_PASSES:
             kept += timed
@@ -178,7 +180,7 @@ def time_phases(
         method, frames, synchronise, clock: as of `time_steps`.
 
     Raises:
-        UsageError: there are no frames, or the first is no I frame.
+        UsageError: the frames are not whole GOPs.
     """
     phases = []
     kinds: list[str] = []
@@ -199,7 +201,8 @@ def gop_positions(frames: Sequence[CompressedFrame]) -> list[int]:
     """The distance of each frame to the last I frame, 0 on an I frame.
 
     Raises:
-        UsageError: there are no frames, or the first is no I frame.
+        UsageError: the frames are not whole GOPs: there are none, the first is no I frame, or a GOP has not the length
+            of the first. Then some distances would be there more often than others, and so in every mean.
     """
     if not frames or frames[0].frame_type != "I":
         came = f"a first frame of type {frames[0].frame_type}" if frames else "no frames"
@@ -207,6 +210,12 @@ def gop_positions(frames: Sequence[CompressedFrame]) -> list[int]:
     positions: list[int] = []
     for frame in frames:
         positions.append(0 if frame.frame_type == "I" else positions[-1] + 1)
+    starts = [index for index, position in enumerate(positions) if position == 0]
+    lengths = [stop - start for start, stop in pairwise([*starts, len(positions)])]
+    if len(set(lengths)) > 1:
+        raise UsageError(
+            f"timing needs whole GOPs, all of one length; got GOPs of {', '.join(map(str, lengths))} frames"
+        )
     return positions
 
 
@@ -214,7 +223,7 @@ def gop_length(frames: Sequence[CompressedFrame]) -> int:
     """Frames from the first I frame to the next, or to the end.
 
     Raises:
-        UsageError: there are no frames, or the first is no I frame.
+        UsageError: the frames are not whole GOPs.
     """
     positions = gop_positions(frames)
     return next((index for index, position in enumerate(positions) if index and position == 0), len(positions))

@@ -72,7 +72,7 @@ class RunFacts:
 
     @property
     def settings(self) -> dict[str, list[CellFacts]]:
-        """Data set, split and codec, of several networks the network too -> its finished cells: what one table holds."""
+        """Data set, split, codec, and of several networks the network -> its finished cells: what one table holds."""
         found: dict[str, list[CellFacts]] = {}
         several = len({facts.cell.network for facts in self.done}) > 1
         for facts in self.done:

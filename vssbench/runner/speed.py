@@ -2,45 +2,53 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+import torch
 
 from vssbench.datasets.clips import SideInformation
 from vssbench.errors import PredictionError
 from vssbench.latency.backends import LIMITS
 from vssbench.latency.environment import environment
-from vssbench.latency.machine_state import MachineState, machine_state, summary_of
+from vssbench.latency.gpu_watch import looks_meanwhile
+from vssbench.latency.machine_state import MachineState, gpu_look_of, machine_state, summary_of
 from vssbench.latency.memory import MemoryByKind, largest_of, peak_memory_by_kind
 from vssbench.latency.outputs import OutputsCheck, compare_outputs, together
 from vssbench.latency.statistics import AA_LIMIT, TimedStep, aa_difference
 from vssbench.latency.timer import StepPhases, device_stopwatch, synchroniser, time_phases, time_steps
 from vssbench.runner.run import Entry, Run
-from vssbench.runner.timed_clips import TimedClips
+from vssbench.runner.timed_clips import GOPS, TimedClips
 
 
 @dataclass(kw_only=True, eq=False)
 class _Timed:
     """What one method's passes gave: its steps, their parts, and where each kind of step was first met.
 
-    `met` is kind -> (number of the clip, frame in it); `states` are looks at the machine, in order.
+    `met` is kind -> (number of the clip, frame in it); `states` are looks at the machine, in order; `clips` how many
+    clips were timed, the first ones.
     """
 
     steps: list[TimedStep] = field(default_factory=list)
     phases: list[StepPhases] = field(default_factory=list)
     met: dict[str, tuple[int, int]] = field(default_factory=dict)
     states: list[MachineState] = field(default_factory=list)
+    clips: int = 0
 
 
 def measure_speed(run: Run, *, repeats: int) -> None:
     """Time every active method that has no times in the store yet; a latency half measured is measured again.
 
-    Each is timed over two GOPs of the first video; where a kind of step that the accuracy run met (RGFS may select a
-    frame in ten) does not occur in them, over further pairs of GOPs too. Before it, a network in another form than the
-    plain one is held against that, until each of these kinds was compared; after it, one more pass tells the parts of a
-    step apart, another the memory, up to the frames where each kind was met.
+    Each is timed over two whole GOPs, of the first video or, where that has one only, of the first two; where a kind of
+    step that the accuracy run met (RGFS may select a frame in ten) does not occur in them, over further ones too.
+    Before it, a network in another form than the plain one is held against that, until each of these kinds was
+    compared; after it, one more pass tells the parts of a step apart, another the memory, up to the frames where each
+    kind was met.
 
     Args:
         repeats: timed passes over the frames; two or more tell how much two timings of one method differ.
@@ -49,6 +57,8 @@ def measure_speed(run: Run, *, repeats: int) -> None:
     run.reporter.begin("latency", len(run.active))
     run.reporter.advance(len(run.active) - len(todo))
     clips = TimedClips(run)
+    if todo and repeats < 2:
+        run.reporter.warn("A/A is not known: one pass cannot tell noise; --repeats 2 or more")
     for entry in todo:
         run.guard(entry, "timing", partial(_measure, run, entry, clips, repeats))
         run.reporter.advance(note=entry.member.name)
@@ -79,9 +89,14 @@ def _measure(run: Run, entry: Entry, clips: TimedClips, repeats: int) -> None:
             "outputs": None if outputs is None else _outputs_facts(outputs),
             "machine": summary_of(timed.states, num_processors=os.cpu_count()),
             "peak_memory_of": {kind: peak.added_bytes for kind, peak in memory.by_kind.items()},
+            "timed_on": [clips.where(number) for number in range(timed.clips)],
         },
     )
     difference = aa_difference(timed.steps)
+    if math.isnan(difference) and repeats > 1:
+        run.reporter.warn(
+            f"{entry.member.name}: A/A is not known: no kind of step was in both timings; raise --repeats"
+        )
     if difference > AA_LIMIT:
         run.reporter.warn(
             f"{entry.member.name}: too noisy: timed twice in turn, it differs from itself by {100 * difference:.1f} %, "
@@ -108,10 +123,13 @@ def _wanted(run: Run, entry: Entry) -> set[str]:
 
 
 def _time(run: Run, entry: Entry, clips: TimedClips, repeats: int) -> _Timed:
-    """All timed steps and their parts; clip after clip, until every kind that the accuracy run met was timed."""
+    """All timed steps and their parts; clip after clip, until GOPS and every kind that the accuracy run met were timed.
+
+    Each clip has its own passes, from a reset; pass n of all clips together is pass n.
+    """
     device = run.setting.device
     wanted = _wanted(run, entry)
-    timed = _Timed(states=[machine_state(device)])
+    timed, num_gops = _Timed(states=[machine_state(device)]), 0
     synchronise = synchroniser(device)
     for number in range(len(clips)):
         frames = clips.frames(number)
@@ -120,28 +138,37 @@ def _time(run: Run, entry: Entry, clips: TimedClips, repeats: int) -> _Timed:
             frames,
             synchronise=synchronise,
             stopwatch=device_stopwatch(device),
-            after_pass=lambda: timed.states.append(machine_state(device)),
+            around_pass=partial(_watched, device, timed.states),
             repeats=repeats,
         )
         timed.steps += times.steps
         timed.phases += time_phases(entry.method, frames, synchronise=synchronise)
         for index, step in enumerate(times.steps):
             timed.met.setdefault(step.kind, (number, index % len(frames)))
-        if wanted <= timed.met.keys():
+        timed.clips += 1
+        num_gops += len(frames) // run.setting.encoding.gop_length
+        if num_gops >= GOPS and wanted <= timed.met.keys():
             break
     return timed
 
 
+@contextmanager
+def _watched(device: torch.device, states: list[MachineState]) -> Iterator[None]:
+    """Look at the GPU while a pass runs, and at the machine after it."""
+    with looks_meanwhile(gpu_look_of(device)) as looks:
+        yield
+    states.append(machine_state(device, gpu_at_work=looks))
+
+
 def _memory(run: Run, entry: Entry, clips: TimedClips, met: Mapping[str, tuple[int, int]]) -> MemoryByKind:
     """The peaks over the first GOP and the key frame after it, and as far as needed to meet every kind again."""
-    stops = {0: run.setting.encoding.gop_length + 1}
+    stops: dict[int, int] = {}
     for number, index in met.values():
         stops[number] = max(stops.get(number, 0), index + 1)
+    first = max(clips.frames_to_next_key(0), clips.frames(0)[: stops.pop(0, 0)], key=len)
+    others = (clips.frames(number)[:stop] for number, stop in sorted(stops.items()))
     return largest_of(
-        [
-            peak_memory_by_kind(entry.method, clips.frames(number)[:stop], device=run.setting.device)
-            for number, stop in sorted(stops.items())
-        ]
+        [peak_memory_by_kind(entry.method, frames, device=run.setting.device) for frames in (first, *others)]
     )
 
 
