@@ -19,8 +19,8 @@ from vssbench.latency.statistics import AA_LIMIT, PERCENTILES, minimum_samples
 _LEAST = "{}, {} and {}".format(*map(minimum_samples, PERCENTILES))
 LATENCY_NOTES = (
     "All times are weighed by kind of frame as the accuracy run decided. GOP, key (d = 0) and non-key (d > 0), of "
-    "medians: the sum of the kinds' medians so weighed. GOP mean: of their means; throughput is its inverse. median: of "
-    "all timed frames so weighed.",
+    "medians: the sum of the kinds' medians so weighed. GOP mean: of their means; throughput is its inverse. median, "
+    "IQR: of all timed frames so weighed.",
     "p50, p90, p99: MLPerf's early-stopping estimates, upper bounds at 99 % confidence; so p50 lies above the median. "
     f"They need {_LEAST} samples, where the timed mix of kinds is not the decided one by Kish's effective number. They "
     "are of these frames on this machine: frames repeat from pass to pass, so they speak for the machine's noise and "
@@ -31,7 +31,7 @@ LATENCY_NOTES = (
 )
 _OTHER_NOTES = ("latency_percentiles_note", "latency_outputs_note", "latency_note")
 KINDS_NOTES = (
-    f"Of the timed steps as they were. p50, p90 and p99 of a kind are n/a below {_LEAST} timed steps of it, and the IQR "
+    f"Of the timed steps as they were. p50, p90 and p99 of a kind are n/a below {_LEAST} timed steps of it, the IQR "
     "below 2. Added memory is of single steps, so a GOP has none.",
 )
 PARTS_NOTES = (

@@ -66,6 +66,7 @@ def accuracy_cost_stability(setting: Mapping[str, Any], rows: pd.DataFrame) -> F
     figure.colorbar(drawn, ax=axes, label=AXES[third], pad=0.015)
     legend = figure.legend(loc="outside lower center", ncols=3, frameon=False)
     for handle in legend.legend_handles:
+        handle.set_array(None)
         handle.set_facecolor("white")  # in the legend the shape speaks, not the shade of its first point
     lay_out(figure)
     texts = zip(points["gmacs_gop"], points["miou_percent"], points["method"], strict=True)

@@ -102,12 +102,34 @@ def test_a_gpu_that_does_not_tell_is_not_cleared_by_processors_that_do():
 def test_nvmls_reasons_are_told_apart_into_choice_and_distress(bits, throttled):
     gpu = {"sm_mhz": 1980.0, "max_sm_mhz": 1980.0, "temperature_c": 50.0}
     reasons = ({"reasons": 0.0, "sm_mhz": 1200.0}, {"reasons": bits})
-    states = [look(n, 0, 0, gpu=gpu | seen, device="cuda") for n, seen in enumerate(reasons)]
+    states = [look(n, 0, 0, gpu=gpu, gpu_at_work=[gpu | seen], device="cuda") for n, seen in enumerate(reasons)]
     facts = summary_of(states, num_processors=1)
     assert facts["throttled"] is facts["gpu_throttled"] is throttled
     assert facts["cpu_throttled"] is None
     assert (facts["gpu_sm_mhz"], facts["gpu_max_sm_mhz"], facts["gpu_temperature_c"]) == ([1200, 1980], 1980.0, 50.0)
-    assert facts["gpu_reasons"] == bits
+    assert (facts["gpu_reasons"], facts["gpu_looks"]) == (bits, 2)
+
+
+IDLE = {"sm_mhz": 345.0, "max_sm_mhz": 1980.0, "temperature_c": 40.0, "reasons": 1.0}
+
+
+def test_an_idle_gpu_tells_neither_its_clock_at_work_nor_that_nothing_slowed_it_down():
+    facts = summary_of([look(n, 0, 0, gpu=IDLE, device="cuda") for n in range(2)], num_processors=1)
+    assert (facts["gpu_sm_mhz"], facts["gpu_throttled"], facts["throttled"]) == (None, None, None)
+    assert (facts["gpu_max_sm_mhz"], facts["gpu_temperature_c"], facts["gpu_looks"]) == (1980.0, 40.0, 0)
+    at_work = look(2, 0, 0, gpu=IDLE, gpu_at_work=[IDLE | {"sm_mhz": 1755.0, "reasons": 0.0}], device="cuda")
+    facts = summary_of([look(0, 0, 0, gpu=IDLE, device="cuda"), at_work], num_processors=1)
+    assert (facts["gpu_sm_mhz"], facts["gpu_throttled"]) == ([1755, 1755], False)
+
+
+@pytest.mark.parametrize(("grown", "throttled"), [(0.0, False), (0.25, True)])
+def test_counters_tell_what_happened_between_two_looks(grown, throttled):
+    counted = {"slowed_s_by_power": 3.0, "slowed_s_by_heat": 1.0}
+    later = counted | {"slowed_s_by_power": 3.0 + grown}
+    states = [look(n, 0, 0, gpu=IDLE | seen, device="cuda") for n, seen in enumerate([counted, later])]
+    facts = summary_of(states, num_processors=1)
+    assert facts["gpu_throttled"] is facts["throttled"] is throttled
+    assert facts["gpu_slowed_s"] == {"power": grown, "heat": 0.0}
 
 
 def test_nvidia_smis_line_is_read_and_what_it_does_not_tell_left_out():
@@ -121,6 +143,11 @@ def test_nvidia_smis_line_is_read_and_what_it_does_not_tell_left_out():
     assert module._parse_nvidia_smi("") == {}
 
 
+def violations(handle, policy):
+    """The power cap (0) for 2.5 s, heat (1) and the board's limit (3) for none; no other policy."""
+    return types.SimpleNamespace(referenceTime=9, violationTime={0: 2_500_000_000, 1: 0, 3: 0}[policy])
+
+
 def test_pynvml_is_asked_where_it_is_installed(monkeypatch):
     nvml = types.SimpleNamespace(
         NVML_CLOCK_SM=1,
@@ -132,18 +159,19 @@ def test_pynvml_is_asked_where_it_is_installed(monkeypatch):
         nvmlDeviceGetTemperature=lambda handle, kind: 44,
         nvmlDeviceGetPowerUsage=lambda handle: 250_500,
         nvmlDeviceGetCurrentClocksThrottleReasons=lambda handle: 0x20,
+        nvmlDeviceGetViolationStatus=violations,
     )
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    assert module._gpu_state_of_pynvml("GPU-1") == {
-        "sm_mhz": 1500.0,
-        "max_sm_mhz": 1980.0,
-        "temperature_c": 44.0,
-        "power_w": 250.5,
-        "reasons": 32.0,
-    }
-    assert module._gpu_state_of_pynvml("GPU-2") is None, "NVML does not know it"
+    seen = {"sm_mhz": 1500.0, "max_sm_mhz": 1980.0, "temperature_c": 44.0, "power_w": 250.5, "reasons": 32.0}
+    assert module.gpu_look("GPU-1")() == seen
+    counted = {"slowed_s_by_power": 2.5, "slowed_s_by_heat": 0.0, "slowed_s_by_board_limit": 0.0}
+    assert module.gpu_look("GPU-1")(counters=True) == seen | counted, "reliability is not counted"
+    assert module.gpu_look("GPU-2") is None, "NVML does not know it"
+    nvml.nvmlDeviceGetPowerUsage = None
+    assert module.gpu_look("GPU-1")() is None, "NVML does not answer"
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert module._gpu_state_of_pynvml("GPU-1") is None, "not installed"
+    assert module.gpu_look("GPU-1") is None, "not installed"
+    assert module.gpu_look_of("cpu") is None
 
 
 @pytest.mark.gpu

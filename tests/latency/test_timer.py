@@ -1,3 +1,5 @@
+from contextlib import contextmanager
+
 import pytest
 import torch
 from fake_machine import LABELS, FakeMachine, FakeMethod, frames
@@ -68,21 +70,21 @@ def test_a_kind_that_first_runs_after_the_warm_up_is_not_timed_cold():
     machine = FakeMachine()
 
     class Refreshing(FakeMethod):
-        """The last frame is a refresh, 50 s dearer the first time that it ever runs."""
+        """Frame 4 is a refresh, 50 s dearer the first time that it ever runs."""
 
         cold = True
 
         def step(self, frame):
             step = super().step(frame)
-            if frame.index < 4:
+            if frame.index != 4:
                 return step
             self.machine.queued += 50.0 if self.cold else 5.0
             self.cold = False
             return Step(labels=LABELS, kind="refresh")
 
-    times = run(Refreshing(machine), machine, "IPIPP", repeats=2)
+    times = run(Refreshing(machine), machine, "IPPIPP", repeats=2)
     assert times.by_kind["refresh"] == [6.0, 6.0]
-    assert (times.num_passes, len(times.steps), times.num_warmup) == (2, 10, 2 + 5)
+    assert (times.num_passes, len(times.steps), times.num_warmup) == (2, 12, 3 + 6)
 
 
 def test_a_method_whose_kinds_never_repeat_is_still_timed():
@@ -104,8 +106,8 @@ def test_a_clip_of_one_frame_can_be_timed():
     assert [step.seconds for step in times.steps] == [10.0]
 
 
-@pytest.mark.parametrize("types", ["", "PPI"])
-def test_frames_that_do_not_start_with_an_i_frame_are_refused(types):
+@pytest.mark.parametrize("types", ["", "PPI", "IPPIP", "IPPIPPIPPPI", "IPIPP"])
+def test_frames_that_are_not_whole_gops_are_refused(types):
     machine = FakeMachine()
     with pytest.raises(UsageError, match="whole GOPs"):
         run(FakeMethod(machine), machine, types)
@@ -129,7 +131,7 @@ def test_an_error_in_a_step_reaches_the_caller():
 
 
 def test_positions_count_from_the_last_i_frame_and_pass_255():
-    assert gop_positions(frames("IPPIPBI")) == [0, 1, 2, 0, 1, 2, 0]
+    assert gop_positions(frames("IPPIPB")) == [0, 1, 2, 0, 1, 2]
     assert gop_positions(frames("I" + "P" * 299))[-1] == 299
     assert gop_length(frames("IPPIPP")) == 3
     assert gop_length(frames("IPP")) == 3
@@ -168,18 +170,22 @@ def test_without_a_stopwatch_there_is_no_device_time():
     assert device_stopwatch("cpu") is None
 
 
-def test_every_step_knows_its_pass_and_something_may_be_done_after_each():
+def test_every_step_knows_its_pass_and_something_may_be_done_around_each():
     machine = FakeMachine()
     looks = []
 
-    def look():
-        looks.append(machine.now)
+    @contextmanager
+    def around_pass():
         machine.now += 7  # is in no time
+        looks.append("in")
+        yield
+        looks.append("out")
+        machine.now += 7
 
-    times = run(FakeMethod(machine), machine, "IP", repeats=3, after_pass=look)
+    times = run(FakeMethod(machine), machine, "IP", repeats=3, around_pass=around_pass)
     assert [s.pass_number for s in times.steps] == [0, 0, 1, 1, 2, 2]
     assert sum(s.seconds for s in times.steps) == 3 * 11
-    assert len(looks) == 3
+    assert looks == ["in", "out"] * 3
 
 
 @pytest.mark.parametrize(("slower", "noisy"), [((), False), ((1, 2), True), ((0, 1, 2, 3), False)])

@@ -126,7 +126,7 @@ def add_results(store, cell, *, start, loss, kinds, key_gmacs=9.79, clips=2, fra
                 share=(number + 1) / (clips * frames + 1) if kind in full else None,
             )
             gmacs = {first: key_gmacs, **{k: g for k, (_, g) in kinds.items()}}[kind]
-            samples.append((distance, kind, (0.004 + 0.011 * gmacs) * rng.uniform(0.99, 1.02)))
+            samples.append((distance, kind, (0.004 + 0.011 * gmacs) * rng.uniform(0.99, 1.02), number % 2))
     for kind, gmacs in {first: key_gmacs, **{k: g for k, (_, g) in kinds.items()}}.items():
         moved = {} if kind in ("key", "frame", "full") else {"warp": 40_000_000, "resize": 12_000_000}
         printed = int(1.5e9 * gmacs) if cell.family in ("constant", "arseg") else NO_SUCH_COUNT

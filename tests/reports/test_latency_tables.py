@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from fake_run import RUN, make_run
 
-from reports.curves import settings
+from reports.curves import settings, streams
 from reports.latency_notes import outputs_note, side_information_note
 from reports.latency_tables import latency_tables
+from reports.markup import markdown
+from reports.stability_tables import overview_tables
 from reports.summary import summarise
+from reports.tables import render_summary
 from vssbench.latency.passes import PairedDifference
 
 METHODS = ("constant@1.0", "arseg@0.5", "taplab:ffw+rgfs@0.3")
@@ -80,15 +83,22 @@ def test_a_machine_that_tells_nothing_is_unknown_and_not_quiet(tmp_path):
 def test_a_gpu_stands_beside_the_processors(tmp_path):
     notes = tables_of(tmp_path, facts={"machine": GPU}, environment={"device": "cuda"})[0].notes
     (clocks,) = [note for note in notes if note.startswith("clocks")]
-    assert "GPU 1200 to 1980 MHz of at most 1980 MHz, up to 51 degrees C" in clocks
+    assert "GPU at work 1200 to 1980 MHz of at most 1980 MHz, up to 51 degrees C" in clocks
     assert clocks.endswith("throttling: GPU none, processors none")
 
 
 def test_a_gpu_without_nvml_is_unknown(tmp_path):
     notes = tables_of(tmp_path, facts={"machine": CPU}, environment={"device": "cuda"})[0].notes
     (clocks,) = [note for note in notes if note.startswith("clocks")]
-    assert "GPU unknown" in clocks
-    assert clocks.endswith("throttling: GPU unknown: no NVML, processors none")
+    assert "GPU at work unknown" in clocks
+    assert clocks.endswith("throttling: GPU unknown: no NVML (pip install nvidia-ml-py), processors none")
+
+
+def test_for_how_long_a_gpu_was_slowed_down_stands_with_the_method(tmp_path):
+    slowed = GPU | {"gpu_throttled": True, "throttled": True, "gpu_slowed_s": {"power": 0.25, "board_limit": 0.0}}
+    facts = {method: {"machine": GPU} for method in METHODS} | {METHODS[1]: {"machine": slowed}}
+    notes = tables_of(tmp_path, facts=facts, environment={"device": "cuda"})[0].notes
+    assert any("throttling: GPU seen while timing arseg@0.5 (power 0.25 s), processors none" in note for note in notes)
 
 
 # ---- percentiles, outputs, memory ----
@@ -100,7 +110,78 @@ def test_a_percentile_that_is_missing_has_its_note_by_method(tmp_path):
     assert {row["p99 (ms)"] for row in rows_of(tables[0]).values()} == {"n/a"}
     assert "all: p99 n/a: 72 of 662 samples (--repeats 28 gives them)" in tables[0].notes
     assert not any("p90 n/a" in note for note in tables[0].notes)
-    assert any("n/a below 64 and 662 timed steps" in note for note in tables[1].notes)
+    assert any("n/a below 11, 64 and 662 timed steps" in note for note in tables[1].notes)
+
+
+def test_percentiles_speak_for_these_frames_alone(tmp_path):
+    on = [{"video": "street-a", "start": 0, "stop": 12}, {"video": "street-b", "start": 12, "stop": 24}]
+    notes = tables_of(tmp_path, facts={"timed_on": on}, environment={"passes": 3})[0].notes
+    assert "all: timed 3 times over the same 24 frames: 0 to 11 of street-a, 12 to 23 of street-b" in notes
+    assert any("the machine's noise and not for other content" in note for note in notes)
+    assert not any("true percentile" in note for note in notes)
+
+
+def test_a_gop_that_was_cut_short_is_told(tmp_path):
+    on = [{"video": "street-a", "start": 0, "stop": 8}]
+    notes = tables_of(tmp_path, facts={"timed_on": on})[0].notes
+    assert any("timed on 8 frames of a GOP of 12: no video holds a whole one" in note for note in notes)
+
+
+# ---- noise ----
+
+
+def timed_in(folder, *passes, method=METHODS[1]):
+    """The frame of a small run, one method timed so: a factor on all times of each pass."""
+    with make_run(folder, run=[row for row in RUN if row[0] in METHODS]) as store:
+        key = next(cell.key for cell in store.cells() if cell.method == method)
+        old = store.latency(key)
+        samples = [
+            (s.distance, s.kind, factor * (0.100 if s.distance == 0 else 0.050), number)
+            for number, factor in enumerate(passes)
+            for s in old.samples
+        ]
+        store.set_latency(key, samples=samples, environment=old.environment)
+        return summarise(store)
+
+
+def texts_of(frame):
+    """The printed summary, the latency table and the overview."""
+    ((setting, rows),) = settings(frame)
+    ((across, all_rows),) = streams(frame)
+    tables = [latency_tables(setting, rows)[0], *overview_tables(across, all_rows)]
+    return render_summary(frame, width=200), *map(markdown, tables)
+
+
+@pytest.mark.parametrize(
+    ("passes", "said"),
+    [
+        ((1.0, 1.04, 1.04, 1.0), "! too noisy: two timings in turn differ by more than 3 % (A/A)"),
+        ((1.0,), "! A/A n/a: one pass cannot tell noise; --repeats 2 or more"),
+    ],
+)
+def test_noise_stands_beside_every_number_that_it_spoils(tmp_path, passes, said):
+    frame = timed_in(tmp_path, *passes)
+    row = frame.set_index("method").loc["arseg@0.5"]
+    printed, latency, overview = texts_of(frame)
+    assert f"{row['latency_gop_ms']:.1f} !" in printed
+    assert f"{row['latency_throughput_fps']:.1f} !" in overview
+    for name, digits in (("latency_gop_ms", 2), ("latency_gop_mean_ms", 2), ("latency_throughput_fps", 1)):
+        assert f"| {row[name]:.{digits}f} ! |" in latency
+    for text in (printed, latency, overview):
+        assert f"arseg@0.5: {said}" in " ".join(text.split())
+        assert len(re.findall(r"\d !", text)) == (3 if text == latency else 1), "the others are quiet"
+
+
+def test_a_quiet_machine_leaves_no_mark(tmp_path):
+    for text in texts_of(timed_in(tmp_path, 1.0, 1.02, 1.02, 1.0)):
+        assert "!" not in text
+
+
+def test_a_number_that_is_missing_has_no_mark(tmp_path):
+    frame = timed_in(tmp_path, 1.0)
+    frame.loc[frame["method"] == "arseg@0.5", ["latency_gop_ms", "latency_throughput_fps"]] = np.nan
+    printed, _latency, overview = texts_of(frame)
+    assert "n/a !" not in printed + overview
 
 
 def test_the_extent_of_the_comparison_stands_with_its_number(tmp_path):

@@ -269,6 +269,13 @@ def test_a_gop_of_one_frame_has_no_non_key_frame(store):
 # ---- latency ----
 
 
+def decisions(store, cell, *, at):
+    """Frames tested: distance -> kind -> how many."""
+    for distance, kinds in at.items():
+        for frame, kind in enumerate(kind for kind, number in kinds.items() for _ in range(number)):
+            add(store, cell, frame=frame, distance=distance, kind=kind)
+
+
 def test_latency_is_told_apart_by_distance_and_by_kind(store):
     cell = done_cell(store)
     add(store, cell, distance=0, kind="key")
@@ -279,10 +286,13 @@ def test_latency_is_told_apart_by_distance_and_by_kind(store):
     row = only_row(store)
     assert row["latency_n"] == 4
     assert row["latency_key_ms"] == pytest.approx(12)
-    assert row["latency_nonkey_ms"] == pytest.approx(3)
+    assert row["latency_nonkey_ms"] == pytest.approx((3 * 2 + 4) / 4)
     # as decided: key frames at d = 0, at d = 1 three warps of 2 ms to one full frame of 4 ms
     assert row["latency_gop_ms"] == pytest.approx((12 + (3 * 2 + 4) / 4) / 2)
-    assert row["latency_p50_ms"] == pytest.approx((4 + 10) / 2)
+    # a quarter of a GOP for each key sample, 3/8 for the warp and 1/8 for the full frame: half of it takes 4 ms or less
+    assert row["latency_median_ms"] == pytest.approx((4 + 10) / 2)
+    # 1 / (2 / 16 + 9 / 64 + 1 / 64) = 3.6 samples of equal weight
+    assert (row["latency_n_effective"], np.isnan(row["latency_p50_ms"])) == (3, True)
     assert (row["latency_of_warp_ms"], row["latency_of_full_ms"]) == pytest.approx((2, 4))
     assert row["peak_memory_mib"] == 3
     assert row["environment"] == '{"device":"cpu"}'
@@ -292,9 +302,9 @@ def test_few_samples_have_no_high_percentiles_and_are_marked(store):
     cell = done_cell(store)
     store.set_latency(cell.key, samples=[(d, "key", 0.01) for d in (0, 1)] * 4, environment={})
     row = only_row(store)
-    assert np.isnan(row["latency_p90_ms"])
-    assert np.isnan(row["latency_p99_ms"])
-    assert row["latency_percentiles_note"] == "p90 n/a: 8 of 64 samples; p99 n/a: 8 of 662 samples; raise --repeats"
+    assert all(np.isnan(row[f"latency_p{percent}_ms"]) for percent in (50, 90, 99))
+    lacking = [f"p{percent} n/a: 8 of {needed} samples" for percent, needed in ((50, 11), (90, 64), (99, 662))]
+    assert row["latency_percentiles_note"] == "; ".join([*lacking, "raise --repeats"])
 
 
 def test_the_note_on_a_percentile_says_how_to_come_by_it(store):
@@ -314,6 +324,8 @@ def test_many_steady_samples_have_every_percentile_and_no_note(store):
     row = only_row(store)
     # MLPerf's early stopping: of 662 samples the 47 highest are discarded at p90, none at p99
     assert row["latency_p90_ms"] == pytest.approx(1000 * seconds[-48])
+    assert row["latency_median_ms"] == pytest.approx(10.1)
+    assert 10.1 < row["latency_p50_ms"] < row["latency_p90_ms"], "a bound on the median, not the median"
     assert row["latency_p99_ms"] == pytest.approx(10.2)
     assert (row["latency_note"], row["latency_percentiles_note"]) == ("", "")
 
@@ -325,6 +337,70 @@ def test_noise_is_shown(store):
     assert "key: noisy, interquartile range 100 % of the median" in only_row(store)["latency_note"]
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("protocol", ["every-distance", "single-stream"])
+def test_the_gop_lies_between_its_kinds_and_between_key_and_non_key(store, protocol, seed):
+    """Though the timed frames are in another mix than the accuracy run decided."""
+    rng = np.random.default_rng(seed)
+    cell = done_cell(store, protocol=protocol, gop_length=4)
+    at = {d: {"warp": int(rng.integers(1, 9)), "full": int(rng.integers(1, 5))} for d in (1, 2, 3)}
+    decisions(store, cell, at={0: {"key": int(rng.integers(1, 9))}} | at)
+    mix = ["warp"] * int(rng.integers(20, 80)) + ["full"] * int(rng.integers(20, 80))
+    typical = {"key": 0.030, "full": 0.025, "warp": 0.002}
+    samples = [(0, "key", 0.030 * rng.lognormal(0, 0.2)) for _ in range(25)]
+    samples += [(int(rng.integers(1, 4)), kind, typical[kind] * rng.lognormal(0, 0.2)) for kind in mix]
+    store.set_latency(cell.key, samples=samples, environment={})
+    row = only_row(store)
+    for gop, of_kind in (("latency_gop_ms", "latency_of_{}_ms"), ("latency_gop_mean_ms", "latency_mean_of_{}_ms")):
+        kinds = [row[of_kind.format(kind)] for kind in typical]
+        assert min(kinds) < row[gop] < max(kinds)
+    ends = sorted([row["latency_key_ms"], row["latency_nonkey_ms"]])
+    assert ends[0] < row["latency_gop_ms"] < ends[1]
+    spread = [row[f"latency_{name}_ms"] for name in ("median", "p50", "p90", "p99")]
+    known = [value for value in spread if not np.isnan(value)]
+    assert known == sorted(known)
+    assert known
+
+
+def test_a_rare_kind_that_was_timed_too_often_keeps_its_share(store):
+    """2 % of the frames are dear and take 20 ms, the others 1 ms; of the timed frames half are."""
+    cell = done_cell(store, gop_length=1)
+    decisions(store, cell, at={0: {"cheap": 49, "dear": 1}})
+    samples = [(0, kind, seconds) for kind, seconds in (("cheap", 0.001), ("dear", 0.020)) for _ in range(1000)]
+    store.set_latency(cell.key, samples=samples, environment={"passes": 4})
+    row = only_row(store)
+    mean = 0.98 * 1 + 0.02 * 20
+    for name in ("latency_gop_ms", "latency_gop_mean_ms", "latency_key_ms"):
+        assert row[name] == pytest.approx(mean), name
+    assert row["latency_throughput_fps"] == pytest.approx(1000 / mean)
+    values = [row[f"latency_{name}_ms"] for name in ("median", "iqr", "p50", "p90", "p99")]
+    # (0.98 + 0.02)^2 / (0.98^2 + 0.02^2) of 1000
+    assert (row["latency_n"], row["latency_n_effective"]) == (2000, 1040)
+    assert values == pytest.approx([1, 0, 1, 1, 20])
+    assert (row["latency_p90_of_cheap_ms"], row["latency_p90_of_dear_ms"]) == pytest.approx((1, 20))
+
+
+def test_the_note_on_percentiles_counts_effective_samples(store):
+    cell = done_cell(store, gop_length=1)
+    decisions(store, cell, at={0: {"cheap": 49, "dear": 1}})
+    samples = [(0, kind, 0.001) for kind in ("cheap", "dear") for _ in range(100)]
+    store.set_latency(cell.key, samples=samples, environment={"passes": 4})
+    # 104 effective samples in 4 passes: 662 need 25.5
+    said = "p99 n/a: 104 of 662 samples (200, weighed by kind as decided) (--repeats 26 gives them)"
+    assert only_row(store)["latency_percentiles_note"] == said
+
+
+def test_a_mix_as_decided_is_mlperfs_rule_itself(store):
+    cell = done_cell(store)
+    decisions(store, cell, at={0: {"key": 3}, 1: {"warp": 3}})
+    seconds = np.linspace(0.0100, 0.0102, 662)
+    samples = [(number % 2, ("key", "warp")[number % 2], value) for number, value in enumerate(seconds)]
+    store.set_latency(cell.key, samples=samples, environment={})
+    row = only_row(store)
+    assert (row["latency_n"], row["latency_n_effective"]) == (662, 662)
+    assert (row["latency_p90_ms"], row["latency_p99_ms"]) == pytest.approx((1000 * seconds[-48], 10.2))
+
+
 def test_an_untimed_kind_gives_no_gop_mean(store):
     cell = done_cell(store)
     add(store, cell, distance=0, kind="key")
@@ -333,6 +409,8 @@ def test_an_untimed_kind_gives_no_gop_mean(store):
     row = only_row(store)
     assert np.isnan(row["latency_gop_ms"])
     assert np.isnan(row["latency_key_ms"])
+    assert np.isnan(row["latency_median_ms"])
+    assert row["latency_percentiles_note"] == ""
     assert "no step of kind key was timed" in row["latency_note"]
 
 

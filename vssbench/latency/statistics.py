@@ -106,7 +106,7 @@ def effective_number(weights: Sequence[float]) -> int:
     """
     shares = np.asarray(weights, np.float64)
     total, squares = float(shares.sum()), float((shares**2).sum())
-    return int(total**2 / squares + _ROUNDING) if squares > 0 else 0
+    return int(total**2 / squares * (1 + _ROUNDING)) if squares > 0 else 0
 
 
 def _weighed_quantile(values: NDArray[np.float64], shares: NDArray[np.float64], share: float) -> float:
