@@ -53,7 +53,7 @@ from vssbench.datasets.sparse_video import SparseVideo
 from vssbench.datasets.stills import CamVidStills
 from vssbench.datasets.street import Street
 from vssbench.datasets.vspw import VSPW
-from vssbench.errors import UsageError, VssBenchError
+from vssbench.errors import UsageError, VssBenchError, WeightsError
 from vssbench.networks.weights import file_sha256, load_network
 from vssbench.records import Dataset, Method
 from vssbench.runner.members import Member
@@ -71,7 +71,13 @@ def trained(family: str) -> Callable[[Bench], Sequence[str]]:
     def members(bench: Bench) -> Sequence[str]:
         points = [path.stem.partition("@")[2] for path in bench.weights.glob(f"{family}@*.safetensors")]
         scales = sorted((float(point) for point in points if point.replace(".", "", 1).isdigit()), reverse=True)
-        return [f"{family}@{scale}" for scale in scales] or [f"{family}@1.0"]
+        if not scales:
+            there = ", ".join(sorted(path.stem for path in bench.weights.glob("*.safetensors"))) or "none"
+            raise WeightsError(
+                f"no weights of {family} in {bench.weights} (there: {there}); train them "
+                f"(vssbench train {family}@0.5 --recipe FILE --weights FOLDER), or give another --weights or --network"
+            )
+        return [f"{family}@{scale}" for scale in scales]
 
     return members
 
@@ -237,7 +243,12 @@ def tfc(bench: Bench, variant: str, point: float | None) -> Member:
 
 
 def temporal_correlation(bench: Bench, variant: str, *, name: str, family: str, interval: int) -> Member:
-    """A variant of TFC under the name that it has in the tables."""
+    """A variant of TFC under the name it has in the tables. Raises: UsageError, on a network that is no SegFormer."""
+    if not on_segformer(bench):
+        raise UsageError(
+            f"{name} runs on SegFormer, the weights in {bench.weights} are of {bench.backbone or 'another network'}; "
+            "give --network segformer-b0, or leave --network out"
+        )
     path = bench.weights / weights_file(variant)
 
     def build(device: torch.device) -> Method:
@@ -304,7 +315,7 @@ FAMILIES = (
     Family(
         name="reuse",
         summary="reuse of the key frame's prediction, or of its high-level features; @ is an interval of key frames "
-        "(without: the I frames alone, on SegFormer every 4th)",
+        "(without: the I frames, on SegFormer every 4th)",
         variants=("prediction", "features"),
         members=lambda bench: tuple(
             f"reuse:{variant}" + (f"@{INTERVAL}" if on_segformer(bench) else "")

@@ -25,7 +25,7 @@ class PredictionReuse(Method):
     Args:
         network: runs on key frames.
         device: where it runs.
-        interval: of the key frames, see `key_frames.KeyFrames`; None: the I frames alone.
+        interval: of the key frames, see `key_frames.KeyFrames`; None: the I frames.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class FeatureReuse(Method):
     Args:
         network: offers `low_level`, `high_level` and `fuse`, as BiSeNet18 does.
         device: where it runs.
-        interval: of the key frames, see `key_frames.KeyFrames`; None: the I frames alone.
+        interval: of the key frames, see `key_frames.KeyFrames`; None: the I frames.
     Raises: UsageError, when the network cannot be split so.
     """
 

@@ -32,15 +32,18 @@ class KeyFrames:
     """Tells the key frames of a stream in their order.
 
     Args:
-        interval: frames from one key frame to the next, counted anew at every I frame, which is one too; None: the I
-            frames alone.
+        interval: frames from one key frame to the next, counted from the first frame of the stream, wherever its I
+            frames are; None: the I frames.
+        at_i_frames: whether an I frame is a key frame in any case, from which the interval is counted anew. A method
+            that follows motion vectors needs it, as an I frame has none.
     Raises: UsageError, when the interval is below 1.
     """
 
-    def __init__(self, interval: int | None = None) -> None:
+    def __init__(self, interval: int | None = None, *, at_i_frames: bool = False) -> None:
         if interval is not None and interval < 1:
             raise UsageError(f"an interval between key frames is at least 1 frame, got {interval}")
         self.interval = interval
+        self._at_i_frames = at_i_frames or interval is None
         self._since: int | None = None
 
     def reset(self) -> None:
@@ -53,7 +56,7 @@ class KeyFrames:
         Raises: BitstreamError, when the stream does not open with an I frame.
         """
         opens = is_key_frame(frame, started=self._since is not None)
-        if opens or self._since is None or self._since + 1 == self.interval:
+        if self._since is None or self._since + 1 == self.interval or (opens and self._at_i_frames):
             self._since = 0
             return True
         self._since += 1

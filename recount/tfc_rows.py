@@ -14,6 +14,8 @@ from recount import costs
 from recount.costs import GIGA
 from reports.published.numbers import INCREASE, PARAMETERS, PrintedNumber
 from reports.published.verdicts import Recount
+from tfc.model import OWN_LEVELS, TFCNetwork
+from tfc.options import options_of
 from vssbench.complexity.macs import MacCount, count_macs
 from vssbench.complexity.params import count_parameters
 from vssbench.networks.segformer import VARIANTS, SegFormer
@@ -25,6 +27,7 @@ DECODER = 256  # channels of its decoder, for all encoders
 POINT_SHARE = 0.1  # of the points at 1/4 that the deformable attention updates: "about 10%", sec. 3.2
 OTHER_SIZES = ((480, 480), (480, 512), (512, 512))
 MEGA = 1e6
+WHOLE, REUSE = "", "reuse"  # TFC itself, and without its layer and its weights: variants of `tfc`
 
 
 def recount_tfc(number: PrintedNumber, all_numbers: Sequence[PrintedNumber]) -> Recount:
@@ -157,11 +160,12 @@ class Form:
 
     def gmacs(self, variant: str) -> float:
         """What it gives for SegFormer."""
-        return self._of(variant, stages=4)
+        return self.factor * _gmacs(_frame(variant, self.decoder(variant), self.size), attention=self.attention)
 
     def nonkey_gmacs(self, variant: str) -> float:
         """What it gives for a non-key frame of TFC, without its deformable attention."""
-        return self._of(variant, stages=2)
+        count = _nonkey_frame(variant, self.decoder(variant), self.size, REUSE)
+        return self.factor * _gmacs(count, attention=self.attention)
 
     def layer_gmacs(self, variant: str) -> float:
         """What it gives for one deformable layer at `POINT_SHARE` of the points, in proportion to which it works."""
@@ -170,10 +174,6 @@ class Form:
     def decoder(self, variant: str) -> int:
         """Channels of the decoder."""
         return VARIANTS[variant][2] if self.paper_decoder else DECODER
-
-    def _of(self, variant: str, *, stages: int) -> float:
-        count = _stages(variant, self.size, stages) + _head(variant, self.decoder(variant), self.size)
-        return self.factor * _gmacs(count, attention=self.attention)
 
 
 FORMS = [
@@ -188,7 +188,7 @@ def _image(variant: str, printed: dict[str, float]) -> Recount:
     whole = Form(size=SIZE, paper_decoder=False, attention=True, factor=1)
     here = [form for form in FORMS if form.size == SIZE]
     best, at_size = nearest_form(FORMS, printed), nearest_form(here, printed)
-    count = _stages(variant, SIZE, 4) + _head(variant, DECODER, SIZE)
+    count = _frame(variant, DECODER, SIZE)
     return Recount(
         ours=plain.gmacs(variant),
         basis=str(plain),
@@ -214,17 +214,18 @@ def _both(form: Form, printed: dict[str, float]) -> str:
 
 
 def _nonkey(number: PrintedNumber, variant: str, nearest: Form, sizes: Sequence[PrintedNumber]) -> Recount:
-    """A non-key frame runs stages 1 and 2, the decoder on these and the key frame's 3 and 4, the layer at points."""
-    count = _stages(variant, SIZE, 2) + _head(variant, DECODER, SIZE) + _layer(DECODER, SIZE)
-    ours = _gmacs(count, attention=False)
+    """A non-key frame of `tfc`: stages 1 and 2, the decoder on these and the key frame's 3 and 4, the layer at points."""
+    count = _nonkey_frame(variant, DECODER, SIZE, WHOLE)
+    ours, again = _gmacs(count, attention=False), _projections(variant, DECODER, SIZE)
     return Recount(
         ours=ours,
-        basis=f"stages 1 and 2, the decoder and one layer of Deformable DETR at {POINT_SHARE:.0%} of the points, "
-        "without the products of attention",
+        basis="stages 1 and 2, the decoder on these and on the projections that the key frame has left of 3 and 4, and "
+        f"one layer of Deformable DETR at {POINT_SHARE:.0%} of the points, without the products of attention",
         true=count.network / GIGA,
         true_all_kinds=count.total / GIGA,
         arithmetic=f"at {SIZE[0]}x{SIZE[1]} stages 1 and 2, the decoder and one layer of Deformable DETR at "
-        f"{POINT_SHARE:.0%} of the points take {ours:.2f}, {count.network / GIGA:.2f} with the products of attention; "
+        f"{POINT_SHARE:.0%} of the points take {ours:.2f}, {count.network / GIGA:.2f} with the products of attention "
+        f"({again:.2f} more if the key frame's levels 3 and 4 are projected again and not kept projected); "
         + _left_for_the_layer(number, variant, nearest, sizes),
     )
 
@@ -259,9 +260,28 @@ def network(variant: str, decoder_channels: int) -> SegFormer:
         return SegFormer(num_classes=CLASSES, variant=variant, decoder_channels=decoder_channels).eval()  # type: ignore[arg-type]
 
 
-def _stages(variant: str, size: tuple[int, int], stages: int) -> MacCount:
-    """The first stages of the encoder."""
-    return sum((_stage(variant, size, index) for index in range(stages)), start=MacCount())
+def _frame(variant: str, decoder_channels: int, size: tuple[int, int]) -> MacCount:
+    """SegFormer; the encoder is counted once for all decoders."""
+    stages = (_stage(variant, size, index) for index in range(4))
+    return sum(stages, start=_head(variant, decoder_channels, size))
+
+
+@cache
+def _nonkey_frame(variant: str, decoder_channels: int, size: tuple[int, int], name: str) -> MacCount:
+    """A non-key frame of `tfc` itself in a variant, with the layer (where it has one) at `POINT_SHARE` of the points."""
+    with costs.META:
+        whole = TFCNetwork(network(variant, decoder_channels), options=options_of(name)).eval()
+    images = costs.images(size)
+    with torch.inference_mode():
+        key = whole.key(images)
+    return count_macs(lambda: whole.classify(whole.other(images, key, share=POINT_SHARE).features))
+
+
+def _projections(variant: str, decoder_channels: int, size: tuple[int, int]) -> float:
+    """GMACs of projecting levels 3 and 4, which a non-key frame takes projected from its key frame."""
+    net = network(variant, decoder_channels)
+    levels = list(enumerate(_levels(net, size)))[OWN_LEVELS:]
+    return count_macs(lambda: [net.decoder.project(index, x) for index, x in levels]).network / GIGA
 
 
 @cache

@@ -134,7 +134,10 @@ def _named(
 
 
 def accuracy_cost(setting: Mapping[str, Any], rows: pd.DataFrame) -> Figure | None:
-    """Draw mIoU over GMACs a frame: a line a curve, a marker a method on none, bars over the range of d."""
+    """Draw mIoU over GMACs a frame: a line a curve, a marker a method on none, bars over the range of d.
+
+    A method that was not tested at every d, as in a single stream, has no such range and no bar.
+    """
     points = rows[(rows["status"] == "done") & (rows["gmacs_gop"] > 0) & rows["miou_percent"].notna()]
     if points.empty:
         return None
@@ -145,15 +148,14 @@ def accuracy_cost(setting: Mapping[str, Any], rows: pd.DataFrame) -> Figure | No
     bars: list[NDArray[np.float64]] = []
     for name, on_curve, style in _styled_curves(points):
         x, y = (on_curve[column].to_numpy(float) for column in ("gmacs_gop", "miou_percent"))
-        _bars(axes, on_curve, style["color"])
         axes.plot(x, y, label=name, zorder=3, markeredgecolor="white", markeredgewidth=0.4, **style)
         lines.append(np.stack([x, y], axis=1))
-        ends = on_curve[["miou_min_percent", "miou_max_percent"]].to_numpy(float)
-        bars += [np.stack([[at, at], span], axis=1) for at, span in zip(x, ends, strict=True)]
+        bars += _bars(axes, on_curve, style["color"])
         if len(on_curve) > 1:
             texts = zip(x, y, on_curve["point_label"], strict=True)
             labels += [Label(x=a, y=b, text=text, color=style["color"]) for a, b, text in texts if text]
     cost_axes(axes, points)
+    axes.set_ylabel("mIoU (%), bars: lowest to highest over d" if bars else "mIoU (%)")
     axes.set_title(title_of(setting), color="#555555", fontsize=6.5)
     without = rows[(rows["status"] == "done") & (rows["gmacs_gop"] <= 0)]["method"]
     if len(without):
@@ -188,13 +190,16 @@ def line_style(number: int) -> dict[str, Any]:
     }
 
 
-def _bars(axes: Axes, rows: pd.DataFrame, color: str) -> None:
+def _bars(axes: Axes, rows: pd.DataFrame, color: str) -> list[NDArray[np.float64]]:
+    """Draw the range over d of every row that has one; the bars, (2, 2) data coordinates each."""
     ranges = rows[["gmacs_gop", "miou_min_percent", "miou_max_percent"]].to_numpy(float)
+    ranges = ranges[np.isfinite(ranges).all(axis=1)]
     axes.vlines(ranges[:, 0], ranges[:, 1], ranges[:, 2], color=color, alpha=0.35, linewidth=1.6, zorder=2)
+    return [np.array([[at, low], [at, high]]) for at, low, high in ranges]
 
 
 def cost_axes(axes: Axes, points: pd.DataFrame) -> None:
-    """Work on a logarithmic axis, in MACs below and FLOPs above, and mIoU on the other."""
+    """Work on a logarithmic axis, in MACs below and FLOPs above."""
     low, high = points["gmacs_gop"].min(), points["gmacs_gop"].max()
     pad = max(high / low, 2.0) ** 0.1
     axes.set_xscale("log")
@@ -205,7 +210,6 @@ def cost_axes(axes: Axes, points: pd.DataFrame) -> None:
     flops.set_xscale("log")
     log_ticks(flops.xaxis, high / low)
     flops.set_xlabel("GFLOPs per frame (2 per MAC)")
-    axes.set_ylabel("mIoU (%), bars: lowest to highest over d")
     axes.grid(True, which="major")
 
 

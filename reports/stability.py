@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,17 +37,21 @@ Stretches = Mapping[str, list[NDArray[np.int64]]]  # clip -> its runs of labelle
 def stability_columns(rows: Iterable[StabilityRow]) -> dict[str, Any]:
     """The columns of a cell, all empty where nothing was noted.
 
+    Args:
+        rows: by clip, start and frame; taken one at a time, as (K, K) counts of every frame may not fit in memory.
+
     Returns:
         - `mvc8_percent` and so on by Eq. 13, `_low_percent` and `_high_percent` their 95 % interval over clips,
           `mvc8_clips_percent`, `_toolkit_percent`, `_correct_percent` by the other RULES, `mvc8_windows` their number;
         - `tc_percent`, with its interval, `tc_pixels_percent` (the share of visible pixels that keep their class),
-          `tc_labels_percent` and `tc_labels_pixels_percent` (the labels' own: the ceiling), `tc_pairs`;
+          `tc_labels_percent` and `tc_labels_pixels_percent` (the labels' own: the ceiling), `tc_pairs` and
+          `tc_labels_pairs` (pairs of frames: all, and those of which both have a label, which alone the ceiling is of);
         - `stability_note`: why one of them is missing.
     """
-    noted = list(rows)
-    if not noted:
+    pairs = _Pairs()
+    stretches = _stretches(pairs.adding(rows))
+    if not pairs.frames:
         return {"stability_note": ""}
-    stretches = _stretches(noted)
     columns: dict[str, Any] = {}
     notes = []
     for n in WINDOWS:
@@ -56,28 +60,78 @@ def stability_columns(rows: Iterable[StabilityRow]) -> dict[str, Any]:
             notes.append(f"mVC{n} n/a: no {n} annotated frames in a row")
         elif np.isnan(columns[f"mvc{n}_toolkit_percent"]):
             notes.append(f"mVC{n} by the toolkit n/a: it leaves out the last window, and no clip has another")
-    return {**columns, **_pair_columns(noted), "stability_note": "; ".join(notes)}
+    return {**columns, **pairs.columns(), "stability_note": "; ".join(notes)}
 
 
-def key_frame_columns(costs: Mapping[str, Cost], decided: Decided, cell: Cell) -> dict[str, float]:
-    """GFLOPs of a frame that the method treats as a key frame, and of the mean of all others.
+def key_frame_columns(costs: Mapping[str, Cost], decided: Decided, cell: Cell) -> dict[str, Any]:
+    """GFLOPs of a frame of the kind KEY, and of the mean of all others.
 
-    Unlike d = 0, which is where the stream has its I frames, this is where the method has its own. A method whose
-    frames are all alike has the same in both.
+    Unlike d = 0, which is where the stream has its I frames, this is where the method has its own key frames. A method
+    without that kind has the same in both where all its frames are alike, and NaN in both where they are not.
+
+    Returns: `gflops_keyframe`, `gflops_otherframe`, and `gflops_keyframe_note`: why they are missing. Only the note,
+        empty, where the work of a kind was not counted.
     """
     prices = prices_of(costs)
-    if not set(decided.kinds) <= prices.keys():
-        return {}
+    if not decided.kinds <= prices.keys():
+        return {"gflops_keyframe_note": ""}
     of_all = 2 * overall(prices, decided, cell)
-    if KEY not in decided.kinds:
-        return {"gflops_keyframe": of_all, "gflops_otherframe": of_all}
+    if KEY not in prices:
+        alike = of_all if len(prices) <= 1 else float("nan")
+        note = "" if len(prices) <= 1 else f"key and non-key n/a: no kind of work is called {KEY} ({_listed(prices)})"
+        return {"gflops_keyframe": alike, "gflops_otherframe": alike, "gflops_keyframe_note": note}
     key = 2 * prices[KEY].at(None)
     part = overall({kind: Price(float(kind == KEY)) for kind in prices}, decided, cell)
     other = (of_all - part * key) / (1 - part) if part < 1 else key
-    return {"gflops_keyframe": key, "gflops_otherframe": other}
+    return {"gflops_keyframe": key, "gflops_otherframe": other, "gflops_keyframe_note": ""}
 
 
-def _stretches(rows: Sequence[StabilityRow]) -> Stretches:
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+class _Pairs:
+    """The counts of pairs of frames, added up as the rows go by."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._own: dict[str, NDArray[np.int64]] = {}  # clip -> (K, K), over which the interval is drawn
+        self._labels: NDArray[np.int64] | None = None  # (K, K)
+        self._numbers = {"tc_pairs": 0, "tc_labels_pairs": 0}
+
+    def adding(self, rows: Iterable[StabilityRow]) -> Iterator[StabilityRow]:
+        """Pass the rows on, each once it is counted."""
+        for row in rows:
+            self.frames += 1
+            self._numbers["tc_pairs"] += row.pairs is not None
+            self._numbers["tc_labels_pairs"] += row.label_pairs is not None
+            if row.pairs is not None:
+                self._own[row.clip] = _sum_of(self._own.get(row.clip), row.pairs)
+            if row.label_pairs is not None:
+                self._labels = _sum_of(self._labels, row.label_pairs)
+            yield row
+
+    def columns(self) -> dict[str, Any]:
+        """The columns whose names begin with tc."""
+        columns: dict[str, Any] = dict(self._numbers)
+        own = None
+        for of_clip in self._own.values():
+            own = _sum_of(own, of_clip)
+        for name, total in (("tc", own), ("tc_labels", self._labels)):
+            if total is not None:
+                columns[f"{name}_percent"] = 100 * warp_consistency(total)
+                columns[f"{name}_pixels_percent"] = 100 * pixel_agreement(total)
+        if len(self._own) >= MINIMUM_CLIPS:
+            counts = np.stack(list(self._own.values()))[:, None]
+            columns |= _interval("tc", miou_statistic(counts), len(counts))
+        return columns
+
+
+def _sum_of(total: NDArray[np.int64] | None, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return counts.copy() if total is None else total + counts
+
+
+def _stretches(rows: Iterable[StabilityRow]) -> Stretches:
     """The counts of each clip's runs of consecutive labelled frames."""
     found: dict[str, list[list[NDArray[np.int64]]]] = {}
     last: tuple[str, int, int] | None = None
@@ -101,29 +155,6 @@ def _window_columns(stretches: Stretches, n: int) -> dict[str, Any]:
     if len(sums) >= MINIMUM_CLIPS:
         columns |= _interval(f"mvc{n}", ratio_statistic(sums[:, :1], sums[:, 1:]), len(sums))
     return columns
-
-
-def _pair_columns(rows: Sequence[StabilityRow]) -> dict[str, Any]:
-    own = _by_clip((row.clip, row.pairs) for row in rows)
-    labels = _by_clip((row.clip, row.label_pairs) for row in rows)
-    columns: dict[str, Any] = {"tc_pairs": sum(row.pairs is not None for row in rows)}
-    for name, by_clip in (("tc", own), ("tc_labels", labels)):
-        if by_clip:
-            total = np.sum(list(by_clip.values()), axis=0)
-            columns[f"{name}_percent"] = 100 * warp_consistency(total)
-            columns[f"{name}_pixels_percent"] = 100 * pixel_agreement(total)
-    if len(own) >= MINIMUM_CLIPS:
-        counts = np.stack(list(own.values()))[:, None]
-        columns |= _interval("tc", miou_statistic(counts), len(own))
-    return columns
-
-
-def _by_clip(counts: Iterable[tuple[str, NDArray[np.int64] | None]]) -> dict[str, NDArray[np.int64]]:
-    summed: dict[str, NDArray[np.int64]] = {}
-    for clip, confusion in counts:
-        if confusion is not None:
-            summed[clip] = summed[clip] + confusion if clip in summed else confusion
-    return summed
 
 
 def _interval(name: str, statistic: Statistic, clips: int) -> dict[str, float]:

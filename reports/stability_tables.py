@@ -23,8 +23,15 @@ TC_NOTE = (
     "be trusted, from a stream of the same frames with one I frame; pixels: the share that keeps its class."
 )
 KIND_NOTE = (
-    "Key, non-key: a frame on which the method does the whole work of its network, and the mean of all others, by what "
-    "it did and not by where the stream has I frames; 1 MAC = one multiply-add, GFLOPs = 2 x GMACs."
+    "Key: the frames of the kind of work called key, which is the method's word and not the stream's I frames; non-key: "
+    "the mean of all others, also of those that run the whole network under another name (TapLab's selected). A method "
+    "without that kind has one number for all frames where these are alike, and none otherwise; 1 MAC = one "
+    "multiply-add, GFLOPs = 2 x GMACs."
+)
+TOOLKIT_NOTE = (
+    "VSPW toolkit: without the last window of each clip, and void pixels as a class (VSPW_code, VC_perclip.py). Void is "
+    "also the column or row that is added where a frame of the data has an odd side (853 wide: 1 column of 854); the "
+    "toolkit reads the files as they are and has none. correct ones: an unchanged prediction counts where it is the label."
 )
 TIMED_NOTE = "frames/s: the inverse of the mean latency over the GOP, on the machine named under the table of latency."
 
@@ -50,19 +57,20 @@ def stability_tables(setting: Mapping[str, Any], rows: pd.DataFrame) -> list[Tab
             f"mvc{n}_correct_percent": (f"mVC{n}, correct ones (%)", 2),
             f"mvc{n}_windows": (f"windows of {n}", 0),
         }
-    others |= {"tc_pixels_percent": ("TC, pixels (%)", 2), "tc_pairs": ("pairs of frames", 0)}
+    others |= {
+        "tc_pixels_percent": ("TC, pixels (%)", 2),
+        "tc_pairs": ("pairs of frames", 0),
+        "tc_labels_pairs": ("labelled pairs", 0),
+    }
     title = title_of(setting)
-    toolkit = (
-        "VSPW toolkit: without the last window of each clip, and void pixels as a class (VSPW_code, VC_perclip.py). "
-        "correct ones: an unchanged prediction counts where it is the label."
-    )
+    kinds = [KIND_NOTE, *grouped(rows, "method", "gflops_keyframe_note")]
     return [
-        table_of(f"Stability: {title}", rows, columns, notes=[STABILITY_NOTE, TC_NOTE, *ceiling(rows), KIND_NOTE]),
+        table_of(f"Stability: {title}", rows, columns, notes=[STABILITY_NOTE, TC_NOTE, *ceiling(rows), *kinds]),
         table_of(
             f"Stability by other rules: {title}",
             rows,
             others,
-            notes=[toolkit, *ceiling(rows), *grouped(rows, "method", "stability_note")],
+            notes=[TOOLKIT_NOTE, *ceiling(rows), *grouped(rows, "method", "stability_note")],
         ),
     ]
 
@@ -82,18 +90,32 @@ def overview_tables(setting: Mapping[str, Any], rows: pd.DataFrame) -> list[Tabl
         "gflops_gop": ("GOP mean (GFLOPs)", 3),
     }
     notes = [STABILITY_NOTE, TC_NOTE, *ceiling(rows), KIND_NOTE, TIMED_NOTE]
-    for note in ("latency_quiet_note", "stability_note"):
+    for note in ("gflops_keyframe_note", "latency_quiet_note", "stability_note"):
         notes += grouped(rows, "method", note)
     return [table_of(f"Accuracy, stability and efficiency: {title_of(setting)}", rows, columns, notes=notes)]
 
 
 def ceiling(rows: pd.DataFrame) -> list[str]:
-    """The labels' own consistency along the same motion, which no prediction is expected to pass."""
-    own = rows.get("tc_labels_percent")
-    if own is None or own.dropna().empty:
+    """The labels' own consistency along the same motion, which no prediction is expected to pass.
+
+    It is of the pairs of which both frames have a label, the predictions' of all; where that is not the same, it says so.
+    """
+    if "tc_pairs" not in rows or not rows["tc_pairs"].max() > 0:
         return []
-    pixels = rows["tc_labels_pixels_percent"].dropna().iloc[0]
-    return [f"The labels themselves: TC {own.dropna().iloc[0]:.2f} %, pixels {pixels:.2f} %; mVC 100 % by definition."]
+    # of a method that failed there may be fewer pairs
+    whole = rows.sort_values("tc_pairs", ascending=False, kind="stable", na_position="last").iloc[0]
+    pairs, labelled = int(whole["tc_pairs"]), int(whole["tc_labels_pairs"])
+    if not labelled:
+        return [f"The labels themselves: TC n/a, in none of {pairs} pairs of frames are both labelled; mVC 100 %."]
+    own, pixels = whole["tc_labels_percent"], whole["tc_labels_pixels_percent"]
+    of = (
+        ""
+        if labelled == pairs
+        else (
+            f", both over {labelled} of {pairs} pairs of frames, those labelled twice, where the methods' are over all"
+        )
+    )
+    return [f"The labels themselves: TC {own:.2f} %, pixels {pixels:.2f} %{of}; mVC 100 % by definition."]
 
 
 def _with_interval(name: str, header: str) -> dict[str, tuple[str, int]]:

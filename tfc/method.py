@@ -19,8 +19,9 @@ from vssbench.records import CompressedFrame, Method, Step
 class TFC(Method):
     """SegFormer on every fourth frame, its first two stages and TFC on those between.
 
-    Kinds: "key", and "non-key", whose share is that of the updated points (none without deformable attention). Every
-    I frame is a key frame too: the state of another shot would be of no use.
+    Kinds: "key", and "non-key", whose share is that of the updated points (none without deformable attention). Key
+    frames are counted from the first frame of the stream, wherever its I frames are; where the options warp, I frames
+    are key frames too, as they have no vectors.
 
     Args:
         network: with its options.
@@ -31,7 +32,7 @@ class TFC(Method):
     def __init__(self, network: TFCNetwork, *, device: torch.device | str, interval: int = INTERVAL) -> None:
         self._network = network.to(device).eval()
         self._device = torch.device(device)
-        self._keys = KeyFrames(interval)
+        self._keys = KeyFrames(interval, at_i_frames=network.options.warp)
         self._key: KeyFeatures | None = None
         self.needs = frozenset({"motion"} if network.options.warp else ())
 

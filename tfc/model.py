@@ -151,7 +151,8 @@ class TFCNetwork(nn.Module):
         if share is not None:
             index = torch.arange(round(share * points), device=features.device)
             return update.update_points(features, pyramid.levels, index), share
-        low = similarity[:, 0] < self.options.threshold
+        # a threshold of 1 selects all points (paper, sec. 4.3); rounding alone would decide where nothing has changed
+        low = similarity[:, 0] < (self.options.threshold if self.options.threshold < 1 else float("inf"))
         if len(features) > 1:
             return update.update_points(features, pyramid.levels, low), float(low.float().mean())
         index = low.flatten().nonzero()[:, 0]

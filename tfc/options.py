@@ -98,6 +98,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 WEIGHTS_OF = {"warp": "reuse"}  # a variant that is not trained -> the one whose weights it runs
 
 # Table 2's rows, as the paper prints them -> the variant and the interval between key frames that they are; "" is TFC.
+# The rows of other intervals run TFC's own weights, trained with 4.
 TABLE_2: Mapping[tuple[str, str], tuple[str, int]] = {
     ("Linear Interp.", "Feature reuse"): ("reuse", INTERVAL),
     ("Linear Interp.", "+ Linear interp."): ("interpolation", INTERVAL),

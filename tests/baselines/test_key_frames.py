@@ -24,16 +24,28 @@ def marked(types, interval=None, *, keys=None):
         ("IPPPP", 2, "K.K.K"),
         ("IPPPP", 5, "K...."),
         ("IPPPPP", 5, "K....K"),
-        ("IPPPIPPPP", 3, "K..KK..K."),  # the I frame is one although the last was just before it
-        ("IPPIPPPPP", 4, "K..K...K."),  # and the count starts anew at it
-        ("IPPPIPPPP", 4, "K...K...K"),  # where the two coincide it is one key frame
-        ("IIPI", 2, "KK.K"),
+        ("IPPPIPPPP", 3, "K..K..K.."),  # an I frame is none for being one
+        ("IPPPIPPPP", 4, "K...K...K"),
+        ("IIPI", 2, "K.K."),
         ("IBBP", 3, "K..K"),
         ("I", 7, "K"),
     ],
 )
-def test_key_frames_are_the_i_frames_and_every_nth_frame_after_one(types, interval, expected):
+def test_key_frames_are_every_nth_frame_or_without_an_interval_the_i_frames(types, interval, expected):
     assert marked(types, interval) == expected
+
+
+@pytest.mark.parametrize(
+    ("types", "interval", "expected"),
+    [
+        ("IPPPIPPPP", 3, "K..KK..K."),  # the I frame is one although the last was just before it
+        ("IPPIPPPPP", 4, "K..K...K."),  # and the count starts anew at it
+        ("IPPPIPPPP", 4, "K...K...K"),  # where the two coincide it is one key frame
+        ("IIPI", 2, "KK.K"),
+    ],
+)
+def test_where_i_frames_are_key_frames_too_the_interval_is_counted_from_them(types, interval, expected):
+    assert marked(types, keys=KeyFrames(interval, at_i_frames=True)) == expected
 
 
 def test_intervals_are_counted_past_255_frames():

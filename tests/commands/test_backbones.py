@@ -199,12 +199,12 @@ def test_wrong_names_are_told_before_anything_runs(run, tmp_path, capsys, words,
 
 def test_a_variant_without_weights_says_how_to_train_it(run, capsys):
     assert run("--methods", "tfc:hard") == 3
-    assert "train them with `vssbench train tfc:hard`" in capsys.readouterr().err
+    assert "train them (vssbench train tfc:hard --recipe FILE --weights FOLDER)" in capsys.readouterr().err
 
 
-def test_tfc_has_no_weights_on_another_network(run, capsys):
-    assert run("--methods", "tfc", "--network", "bisenet18") == 3
-    assert "vssbench train tfc" in capsys.readouterr().err
+def test_tfc_is_refused_on_another_network(run, capsys):
+    assert run("--methods", "tfc", "--network", "bisenet18") == 2
+    assert "tfc@4 runs on SegFormer, the weights in" in capsys.readouterr().err
 
 
 def test_a_dry_run_names_the_methods_of_both_networks(run, tmp_path, capsys):

@@ -122,6 +122,36 @@ def test_curves_differ_in_colour_and_in_marker(whole):
     assert len({line.get_color() for line in lines}) == len({line.get_marker() for line in lines}) == len(lines)
 
 
+def test_a_single_stream_has_no_bars_and_does_not_speak_of_them(tmp_path):
+    with make_run(tmp_path, run=SMALL, protocol="single-stream") as store:
+        frame = summarise(store)
+    assert frame["miou_min_percent"].isna().all()
+    (axes,) = draw(accuracy_cost, frame).axes
+    assert [segment for bars in axes.collections for segment in bars.get_segments()] == []
+    assert axes.get_ylabel() == "mIoU (%)"
+    assert len(labelled(axes)["constant"].get_xdata()) == 4
+    assert draw(accuracy_distance, frame) is not None
+
+
+@pytest.mark.parametrize("end", ["miou_min_percent", "miou_max_percent"])
+def test_a_method_without_a_range_has_no_bar_among_others_that_have_one(small, end):
+    frame = small.copy()
+    frame.loc[frame["method"] == "constant@0.5", end] = np.nan
+    (axes,) = draw(accuracy_cost, frame).axes
+    spans = {tuple(segment[:, 1]) for bars in axes.collections for segment in bars.get_segments()}
+    others = frame[frame["method"] != "constant@0.5"]
+    assert spans == {(row["miou_min_percent"], row["miou_max_percent"]) for _, row in others.iterrows()}
+    assert "bars" in axes.get_ylabel()
+
+
+def test_distances_that_no_frame_tests_are_gaps(small):
+    frame = small.copy()
+    frame.loc[:, "miou_d3_percent"] = np.nan
+    axes = draw(accuracy_distance, frame).axes[0]
+    for name, line in labelled(axes).items():
+        assert np.flatnonzero(np.isnan(line.get_ydata())).tolist() == [3], name
+
+
 def test_bars_span_the_distances(small):
     (axes,) = draw(accuracy_cost, small).axes
     spans = {tuple(segment[:, 1]) for bars in axes.collections for segment in bars.get_segments()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 from fake_run import RUN, add_results, cell_of, make_run
@@ -9,7 +11,7 @@ from fake_run import RUN, add_results, cell_of, make_run
 from reports.curves import streams
 from reports.stability import key_frame_columns, stability_columns
 from reports.stability_plot import accuracy_cost_stability, write_stability_figures
-from reports.stability_tables import overview_tables, stability_tables
+from reports.stability_tables import ceiling, overview_tables, stability_tables
 from reports.summary import summarise
 from reports.tables import write_tables
 from reports.work import Decided
@@ -90,7 +92,43 @@ def test_consistency_along_the_motion_is_of_the_counts_of_all_pairs():
     assert columns["tc_percent"] == pytest.approx(62.5)
     assert columns["tc_pixels_percent"] == pytest.approx(80)
     assert (columns["tc_labels_percent"], columns["tc_labels_pixels_percent"]) == (100, 100)
-    assert columns["tc_pairs"] == 2
+    assert (columns["tc_pairs"], columns["tc_labels_pairs"]) == (2, 2)
+
+
+def test_pairs_of_frames_and_of_labels_are_told_apart():
+    """Three frames with pairs of predictions, the middle one without a label: the labels have two."""
+    pairs, own = np.array([[6, 2], [0, 2]], np.int64), np.array([[5, 0], [0, 5]], np.int64)
+    columns = stability_columns(noted("a", *frames(number=3), pairs=pairs, own=own, gap=1))
+    assert (columns["tc_pairs"], columns["tc_labels_pairs"]) == (3, 2)
+    alone = stability_columns(noted("a", *frames(number=3), pairs=pairs))
+    assert (alone["tc_pairs"], alone["tc_labels_pairs"]) == (3, 0)
+    assert "tc_labels_percent" not in alone
+
+
+def test_rows_are_taken_one_at_a_time_and_their_pairs_let_go():
+    """Of 40 frames of two clips the (K, K) counts of the last row at most are alive, beside the sums."""
+    alive = weakref.WeakSet()
+    most = 0
+
+    class Counts(np.ndarray):  # a plain array cannot be referred to weakly by its identity
+        __hash__ = object.__hash__
+        __eq__ = object.__eq__
+
+    def rows():
+        nonlocal most
+        runs = ConsistencyRuns()
+        labels, predictions = frames(number=40)
+        for index, (label, prediction) in enumerate(zip(labels, predictions, strict=True)):
+            pairs = np.ones((3, 3), np.int64).view(Counts)
+            own = np.ones((3, 3), np.int64).view(Counts)
+            alive.update((pairs, own))
+            most = max(most, len(alive))
+            yield StabilityRow("ab"[index // 20], 0, index, runs.update(label, prediction), pairs, own)
+
+    columns = stability_columns(rows())
+    assert (columns["tc_pairs"], columns["tc_labels_pairs"]) == (40, 40)
+    # two of the row that comes, two of the one before it, and the sums of two clips and of the labels
+    assert 2 <= most <= 7
 
 
 def test_eight_clips_have_intervals_that_hold_the_number():
@@ -125,10 +163,41 @@ def test_key_frames_are_the_methods_own():
     """
     cell = cell_of("tfc@4", gop_length=2)
     columns = key_frame_columns({"key": price(10), "non-key": price(2)}, decided(key=1, **{"non-key": 3}), cell)
-    assert columns == pytest.approx({"gflops_keyframe": 20, "gflops_otherframe": 4})
+    assert columns == {
+        "gflops_keyframe": pytest.approx(20),
+        "gflops_otherframe": pytest.approx(4),
+        "gflops_keyframe_note": "",
+    }
+    assert key_frame_columns({"key": price(10)}, decided(warp=1), cell) == {"gflops_keyframe_note": ""}
+
+
+def test_a_method_without_key_frames_has_one_number_where_its_frames_are_alike_and_none_otherwise():
+    cell = cell_of("mine", gop_length=2)
     alike = key_frame_columns({"frame": price(3)}, Decided(frames={0: {"frame": 2}, 1: {"frame": 2}}, shares={}), cell)
-    assert alike == pytest.approx({"gflops_keyframe": 6, "gflops_otherframe": 6})
-    assert key_frame_columns({"key": price(10)}, decided(warp=1), cell) == {}
+    assert (alike["gflops_keyframe"], alike["gflops_otherframe"]) == pytest.approx((6, 6))
+    assert alike["gflops_keyframe_note"] == ""
+    two = Decided(frames={0: {"whole": 2}, 1: {"part": 2}}, shares={})
+    unlike = key_frame_columns({"whole": price(3), "part": price(1)}, two, cell)
+    assert np.isnan([unlike["gflops_keyframe"], unlike["gflops_otherframe"]]).all()
+    assert unlike["gflops_keyframe_note"] == "key and non-key n/a: no kind of work is called key (part, whole)"
+
+
+def test_a_whole_frame_of_another_kind_is_no_key_frame():
+    """TapLab: of four frames at d = 1 one is selected and runs the whole network, 10 GMACs, and three warp at 0.
+
+    The others than those at d = 0 are 10 / 4 GMACs in the mean.
+    """
+    costs = {"key": price(10), "selected": price(10), "warp": price(0)}
+    columns = key_frame_columns(costs, decided(selected=1, warp=3), cell_of("taplab:ffw+rgfs@0.3", gop_length=2))
+    assert (columns["gflops_keyframe"], columns["gflops_otherframe"]) == pytest.approx((20, 5))
+
+
+def test_key_frames_that_no_test_met_keep_their_price():
+    """A single stream whose one label falls on d = 1: the key frame was counted on the way there, and not tested."""
+    cell = cell_of("tfc@4", gop_length=2, protocol="single-stream")
+    costs = {"key": price(10), "non-key": price(2)}
+    columns = key_frame_columns(costs, Decided(frames={1: {"non-key": 1}}, shares={}), cell)
+    assert (columns["gflops_keyframe"], columns["gflops_otherframe"]) == pytest.approx((20, 4))
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +221,46 @@ def test_all_networks_that_saw_the_same_streams_stand_in_one_table(frame):
         assert {"tfc@4", "constant@1.0"} <= {row[0] for row in table.rows}
         assert "network" in table.header
         assert "segformer" not in table.title
-    assert any(note.startswith("The labels themselves: TC") for note in main.notes)
+    (ceiling_note,) = [note for note in main.notes if note.startswith("The labels themselves: TC")]
+    assert "pairs" not in ceiling_note, "both are over all pairs"
+    assert {"pairs of frames", "labelled pairs"} <= set(rules.header)
+    assert any("853 wide: 1 column of 854" in note for note in rules.notes)
     assert {"mIoU (%)", "wIoU (%)", "mVC8 (%)", "mVC16 (%)", "params (M)", "frames/s"} <= set(overview.header)
+
+
+def rows_of(frame):
+    ((setting, rows),) = [found for found in streams(frame) if "tfc@4" in set(found[1]["method"])]
+    return setting, rows.copy()
+
+
+def test_a_ceiling_over_fewer_pairs_says_over_how_many(frame):
+    setting, rows = rows_of(frame)
+    rows["tc_labels_pairs"] = 5
+    # the first row is of a method that failed early
+    rows.loc[rows.index[0], ["tc_pairs", "tc_labels_pairs", "tc_labels_percent"]] = (4, 1, 1.0)
+    for table in (*stability_tables(setting, rows), *overview_tables(setting, rows)):
+        (note,) = [note for note in table.notes if note.startswith("The labels themselves")]
+        assert "both over 5 of 20 pairs of frames" in note
+        assert "TC 1.00 %" not in note
+
+
+def test_a_ceiling_over_no_pair_is_missing_and_says_so(frame):
+    _, rows = rows_of(frame)
+    rows["tc_labels_pairs"] = 0
+    (note,) = ceiling(rows)
+    assert note.startswith("The labels themselves: TC n/a, in none of 20 pairs of frames are both labelled")
+    assert ceiling(rows.drop(columns=["tc_pairs"])) == []
+
+
+def test_methods_without_key_frames_are_named_below_the_tables(frame):
+    setting, rows = rows_of(frame)
+    reason = "key and non-key n/a: no kind of work is called key (part, whole)"
+    rows.loc[rows["method"] == "tfc@4", "gflops_keyframe_note"] = reason
+    main, rules = stability_tables(setting, rows)
+    (overview,) = overview_tables(setting, rows)
+    assert f"tfc@4: {reason}" in main.notes
+    assert f"tfc@4: {reason}" in overview.notes
+    assert f"tfc@4: {reason}" not in rules.notes
 
 
 def test_the_files_are_written_and_time_stays_out_of_the_one_that_repeats(frame, tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vssbench.store import Cell, Store, condition_key
+from vssbench.store import Cell, StabilityRow, Store, condition_key
 
 ENVIRONMENT = {
     **dict.fromkeys(("vssbench", "python", "torch", "numpy", "av", "ffmpeg", "cpu"), "1.0"),
@@ -50,6 +50,7 @@ def _cell(curves: tuple[str, ...], kinds: list[str], name: str, *, wrong: int = 
         "frames": {
             (clip, frame, d): (kinds[d], labels) for clip in ("a", "b") for frame in (3, 8) for d in range(len(kinds))
         },
+        "followed": [(clip, 0, frame) for clip in ("a", "b") for frame in range(3)],  # clip, start, frame
         "shares": {},  # of the work of some frames
         "costs": {kind: {} for kind in kinds},  # what of them is other than usual
         "latency": {
@@ -115,6 +116,8 @@ def _store(store: Store, cell: Cell, spec: dict[str, Any]) -> None:
         store.add_frame(
             cell.key, clip=clip, frame=frame, distance=distance, kind=kind, confusion=confusion, share=share
         )
+    for where in spec["followed"]:
+        store.add_stability(cell.key, StabilityRow(*where, None, None, None))
     for kind, cost in spec["costs"].items():
         store.set_cost(
             cell.key, kind, **{"macs": {"convolution": 5}, "uncounted": {}, "conventions": {"thop": 5}} | cost

@@ -13,6 +13,7 @@ from checked_run import good_run, write_run
 
 from vssbench.runner.run_facts import read_run
 from vssbench.runner.validity.rules import RULES, TIMING, findings
+from vssbench.runner.validity.stability import same_stability_frames
 
 ARSEG = "arseg@0.5"
 SPOILT = {}  # name of the rule -> [(function that spoils a good run, what must be said)]
@@ -121,6 +122,24 @@ def labels_changed(run):
     kind, confusion = cell(run)["frames"]["a", 3, 1]
     # the same prediction of another label
     cell(run)["frames"]["a", 3, 1] = (kind, confusion + np.array([[-1, 0], [1, 0]]))
+
+
+ALONE = "frames of stability are of arseg@0.5 on n or constant@1.0 on n alone"
+
+
+@spoils("same-stability-frames", f"street test, hevc: 1 {ALONE}")
+def stability_of_a_frame_missing(run):
+    cell(run)["followed"].pop()
+
+
+@spoils("same-stability-frames", f"street test, hevc: 6 {ALONE}")
+def stability_never_noted(run):
+    cell(run)["followed"].clear()
+
+
+@spoils("same-stability-frames", f"street test, hevc: 2 {ALONE}")
+def stability_of_another_stream(run):
+    cell(run)["followed"][-1] = ("b", 2, 2)
 
 
 @spoils("same-conditions", "street test, hevc: arseg@0.5 differs from constant@1.0 in seed")
@@ -376,6 +395,33 @@ def test_frames_of_one_method_alone_are_told(tmp_path):
     found = broken(write_run(tmp_path, run))
     assert set(found) == {"same-frames"}
     assert found["same-frames"].breaches == ("street test, hevc: 4 tests are of arseg@0.5 or constant@1.0 alone",)
+
+
+def on_two_networks(folder, **changes):
+    """A good run with each cell a second time, on network m, changed."""
+    run = read_run(write_run(folder, good_run()))
+    again = [dataclasses.replace(f, cell=dataclasses.replace(f.cell, network="m"), **changes) for f in run.cells]
+    return dataclasses.replace(run, cells=[*run.cells, *again])
+
+
+def test_networks_stand_in_one_table_of_stability_and_must_have_the_same_frames(tmp_path):
+    assert list(same_stability_frames(on_two_networks(tmp_path / "same"))) == []
+    other = on_two_networks(tmp_path / "other", followed=frozenset({("a", 0, 0)}))
+    breaches = list(same_stability_frames(other))
+    assert len(breaches) == 5
+    assert breaches[0] == (
+        "street test, hevc: 5 frames of stability are of constant@1.0 on m or constant@1.0 on n alone"
+    )
+
+
+def test_a_method_that_failed_and_one_of_another_codec_need_not_have_the_same_frames_of_stability(tmp_path):
+    failed = on_two_networks(tmp_path / "failed", followed=frozenset(), status="failed")
+    assert list(same_stability_frames(failed)) == []
+    run = read_run(write_run(tmp_path / "run", good_run()))
+    codec = [
+        dataclasses.replace(f, cell=dataclasses.replace(f.cell, codec="h264"), followed=frozenset()) for f in run.cells
+    ]
+    assert list(same_stability_frames(dataclasses.replace(run, cells=[*run.cells, *codec]))) == []
 
 
 def test_a_table_without_constant_resolution_is_told(tmp_path):

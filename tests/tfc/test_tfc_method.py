@@ -48,14 +48,21 @@ def kinds(types, **options):
         ("IPPPPPPPP", 4, "knnnknnnk"),
         ("IPPPPPPPP", 3, "knnknnknn"),
         ("IPPPP", 1, "kkkkk"),
-        ("IPPIPPPPP", 4, "knnknnnkn"),  # an I frame is one, and the count starts anew at it
+        ("IPPIPPPPP", 4, "knnnknnnk"),  # wherever the stream has its I frames
         ("IPPPIPPP", 4, "knnnknnn"),
-        ("IIIP", 4, "kkkn"),
+        ("IIIP", 4, "knnn"),
         ("IPPPPPPP", 100, "knnnnnnn"),
     ],
 )
-def test_every_nth_frame_and_every_i_frame_is_a_key_frame(types, interval, expected):
+def test_every_nth_frame_is_a_key_frame(types, interval, expected):
     assert kinds(types, interval=interval) == expected
+
+
+def test_with_warping_i_frames_are_key_frames_too_as_they_have_no_vectors():
+    run = method("warp", interval=4)
+    frames = [frame(blocks(), t, index=i, **({} if t == "I" else {"flow": STILL})) for i, t in enumerate("IPPIPPPPP")]
+    found = [run.step(one).kind for one in frames]
+    assert [kind[0] for kind in found] == list("knnknnnkn")
 
 
 def test_the_papers_interval_is_4_if_none_is_told():

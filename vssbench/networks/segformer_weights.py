@@ -1,4 +1,18 @@
-"""SegFormer's published weights: checkpoints of Hugging Face's `transformers`, from a local safetensors file."""
+"""SegFormer's published weights: checkpoints of Hugging Face's `transformers`, from a local safetensors file.
+
+A recipe's key `pretrained` trains from one. A whole one runs as it is once it is saved under the name that a run looks
+for, here that of 19 classes of Cityscapes (`--network segformer-b0 --methods constant`, `--weights WEIGHTS`):
+
+    from pathlib import Path
+    from vssbench.networks.segformer_weights import load_transformers_checkpoint
+    from vssbench.networks.weights import WeightsHeader, save_weights
+    from vssbench.networks.zoo import build_network
+
+    network = build_network("segformer-b0", num_classes=19)
+    load_transformers_checkpoint(Path("model.safetensors"), network, part="all")
+    header = WeightsHeader(network="segformer-b0", num_classes=19, width=1.0, scale=1.0)
+    save_weights(Path("WEIGHTS/constant@1.0.safetensors"), network.state_dict(), header)
+"""
 
 from __future__ import annotations
 
@@ -78,10 +92,24 @@ def load_transformers_checkpoint(path: Path, network: SegFormer, *, part: Part |
     return taken
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, those of an encoder saved by itself with the prefix that the others have."""
+def fitting_part(path: Path, network: SegFormer) -> Part:
+    """What of a checkpoint a network can start from: "all" with a decoder of its channels and classes, or "encoder".
+
+    Raises: WeightsError, when the file cannot be read or is of something else.
+    """
+    classifier = _read(path).get(transformers_name("final.weight"))
+    return "all" if classifier is not None and classifier.shape == network.final.weight.shape else "encoder"
+
+
+def require_file(path: Path) -> None:
+    """Refuse a checkpoint that is not there. Raises: WeightsError."""
     if not path.is_file():
         raise WeightsError(f"no checkpoint at {path}; give the model.safetensors of a SegFormer of transformers")
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, those of an encoder saved by itself with the prefix that the others have."""
+    require_file(path)
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)

@@ -78,9 +78,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], WeightsHeader]:
     Raises: WeightsError, when it is missing, cut short, or no weights file of ours.
     """
     if not path.exists():
-        raise WeightsError(
-            f"no weights at {path}; train them with `vssbench train {path.stem}`, or point --weights at them"
-        )
+        raise WeightsError(f"no weights at {path}; train them ({_how_to_train(path)}), or point --weights at them")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -160,5 +158,9 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(
-            f"no weights at {path} ({error}); train them with `vssbench train {path.stem}`, or point --weights at them"
+            f"no weights at {path} ({error}); train them ({_how_to_train(path)}), or point --weights at them"
         ) from error
+
+
+def _how_to_train(path: Path) -> str:
+    return f"vssbench train {path.stem} --recipe FILE --weights FOLDER"

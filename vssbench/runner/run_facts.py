@@ -12,6 +12,7 @@ from vssbench.runner.manifest import read_manifest
 from vssbench.store import Cell, Cost, Latency, Status, Store
 
 Tested = tuple[str, int, int]  # clip, frame, distance to the key frame
+Followed = tuple[str, int, int]  # clip, first frame of its stream, frame
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,6 +23,7 @@ class CellFacts:
         cell, status, error: as stored.
         labelled: every tested frame -> its labelled pixels by true class, (K,) counts.
         shares: kind of work -> the share of it (`records.Step`) of every tested frame that did it.
+        followed: the frames of whose stability something is noted.
         costs: by kind.
         miou: mean over d of mIoU_d, NaN where a distance was not tested.
         macs: of a tested frame, in the mean; NaN where a kind was not counted.
@@ -33,6 +35,7 @@ class CellFacts:
     error: str | None = None
     labelled: Mapping[Tested, tuple[int, ...]] = field(default_factory=dict)
     shares: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    followed: frozenset[Followed] = frozenset()
     costs: Mapping[str, Cost] = field(default_factory=dict)
     miou: float = float("nan")
     macs: float = float("nan")
@@ -80,6 +83,14 @@ class RunFacts:
             found.setdefault(f"{name}, {facts.cell.network}" if several else name, []).append(facts)
         return found
 
+    @property
+    def streams(self) -> dict[str, list[CellFacts]]:
+        """Data set, split and codec -> its finished cells, whatever their network: what one table of stability holds."""
+        found: dict[str, list[CellFacts]] = {}
+        for facts in self.done:
+            found.setdefault(f"{facts.cell.dataset} {facts.cell.split}, {facts.cell.codec}", []).append(facts)
+        return found
+
 
 def read_run(folder: Path) -> RunFacts:
     """Read a run folder, all of one moment, but for the weights, which lie elsewhere.
@@ -107,6 +118,7 @@ def _cell_facts(store: Store, cell: Cell) -> CellFacts:
         error=store.error(cell.key),
         labelled={(row.clip, row.frame, row.distance): tuple(row.confusion.sum(axis=1).tolist()) for row in rows},
         shares={kind: tuple(of_kind) for kind, of_kind in shares.items()},
+        followed=frozenset((row.clip, row.start, row.frame) for row in store.stability(cell.key)),
         costs=costs,
         miou=mean_over_distance(store.confusion_by_distance(cell.key)) if rows else float("nan"),
         macs=_mean_macs(shares, costs),

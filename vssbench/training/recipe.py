@@ -39,10 +39,13 @@ class Recipe:
         dataset: name of the data set, for the record.
         members: the weights to make, in order; see `trainer.Branch.start` for what each starts from.
         network, width: of `vssbench.networks.zoo`.
+        pretrained: a published SegFormer's safetensors file (`networks.segformer_weights`), from which the base network
+            starts in place of random weights: encoder and decoder where the file has as many decoder channels and
+            classes, else the encoder alone. A relative path is relative to the working directory; "" for none.
         criterion: "ce" or "ohem" (`vssbench.training.losses`).
         label_stride: the loss falls on every so many pixels of each axis (`losses.on_label_grid`).
         every: train on each `every`-th annotated frame of a video; for pairs and clips, frames between two of them.
-        base: schedule of the base network, at full resolution from random weights.
+        base: schedule of the base network, at full resolution, from random weights or `pretrained`.
         constant: schedule of every constant-resolution network, from the base weights.
         branches: name of a method -> how its own weights are trained.
         encoding: of the streams that training reads vectors from; None bitrate: see `clips.default_bitrate_kbps`;
@@ -55,6 +58,7 @@ class Recipe:
     members: tuple[str, ...]
     network: str = "bisenet18"
     width: float = 1.0
+    pretrained: str = ""
     criterion: str = "ce"
     label_stride: int = 1
     every: int = 1

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 
 from vssbench.codec.cache import EncodeCache
 from vssbench.errors import UsageError, WeightsError
-from vssbench.networks.weights import WeightsHeader, load_network, read_weights, save_weights
+from vssbench.networks.segformer import SegFormer
+from vssbench.networks.segformer_weights import fitting_part, load_transformers_checkpoint, require_file
+from vssbench.networks.weights import WeightsHeader, file_sha256, load_network, read_weights, save_weights
 from vssbench.networks.zoo import build_network
 from vssbench.records import SourceVideo
 from vssbench.training.loop import Loss, Progress, Samples, train
@@ -24,7 +27,7 @@ from vssbench.training.recipe import Recipe
 from vssbench.training.samples import LabelledFrames
 from vssbench.training.segmentation import segmentation_loss
 
-BASE = "base"  # full resolution, from random weights; what every constant-resolution network starts from
+BASE = "base"  # full resolution, from random or published weights; every constant-resolution network starts from it
 HIGH = "constant@1.0"  # the full-resolution network that methods run on key frames
 
 
@@ -199,8 +202,10 @@ class Trainer:
         """Refuse a list that cannot be trained before the first step is taken.
 
         Raises: UsageError, for an unknown member, one that the recipe says nothing of, one whose settings do not go
-            together or with the network, or one whose starting weights are neither there nor listed before.
+            together or with the network, one whose starting weights are neither there nor listed before, or a
+            network that has no `pretrained` weights; WeightsError, when these are not there.
         """
+        self._check_pretrained()
         for number, member in enumerate(members):
             parsed = parse_member(member, self._branches)
             if parsed.family in self._branches:
@@ -212,6 +217,23 @@ class Trainer:
                 raise UsageError(
                     f"{member} starts from the weights {self.path(first)}, which are not there; train {first} first"
                 )
+
+    def _check_pretrained(self) -> None:
+        """Whether the published weights that the recipe starts from are there, and of a network that has such."""
+        recipe = self._recipe
+        if not recipe.pretrained:
+            return
+        with torch.device("meta"):
+            network = build_network(recipe.network, num_classes=self._tools.num_classes, width=recipe.width)
+        _require_segformer(network, recipe)
+        require_file(Path(recipe.pretrained))
+
+    @cached_property
+    def _pretrained_sha256(self) -> str:
+        """Of the published weights. Raises: WeightsError, when they are not there."""
+        path = Path(self._recipe.pretrained)
+        require_file(path)
+        return file_sha256(path)
 
     def _start(self, parsed: TrainedMember) -> str | None:
         """The weights that a member starts from."""
@@ -269,6 +291,10 @@ class Trainer:
         recipe, tools = self._recipe, self._tools
         if member == BASE:
             network = build_network(recipe.network, num_classes=tools.num_classes, width=recipe.width)
+            if recipe.pretrained:
+                path = Path(recipe.pretrained)
+                segformer = _require_segformer(network, recipe)
+                load_transformers_checkpoint(path, segformer, part=fitting_part(path, segformer))
         else:
             network, _ = load_network(
                 self.path(BASE), num_classes=tools.num_classes, device=tools.device, auxiliary=True
@@ -283,11 +309,16 @@ class Trainer:
         return Training(module=network, loss=loss, samples=tools.kept["frames"], tensors=network.state_dict)
 
     def _header(self, member: str, parsed: TrainedMember, final_sha256: str = "") -> WeightsHeader:
-        """What the file says; of the recipe, what says something of these weights, and nothing of others."""
+        """What the file says; of the recipe, what says something of these weights, and nothing of others.
+
+        Published weights, where it starts from them, are said by their content and not by their path.
+        """
         recipe = self._recipe
         said = {f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)}
         branch_recipes = said.pop("branches")
         del said["members"]
+        if said.pop("pretrained"):
+            said["pretrained"] = self._pretrained_sha256
         branch = self._branches.get(parsed.family)
         if branch is None or not branch.reads_streams:
             del said["encoding"]
@@ -305,3 +336,13 @@ class Trainer:
             recipe=json.loads(json.dumps({"member": member, **said})),
             final_sha256=final_sha256,
         )
+
+
+def _require_segformer(network: nn.Module, recipe: Recipe) -> SegFormer:
+    """The network, if there are published weights that it can start from. Raises: UsageError."""
+    if not isinstance(network, SegFormer):
+        raise UsageError(
+            f"pretrained weights are read for SegFormer alone, the recipe's network is {recipe.network}; leave the key "
+            'pretrained out, or give network = "segformer-b0" or another of its sizes'
+        )
+    return network

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vssbench.latency.statistics import AA_LIMIT, BUSY_LIMIT, minimum_samples
 from vssbench.runner.run_facts import RunFacts
-from vssbench.runner.validity import accuracy, record, timing, work
+from vssbench.runner.validity import accuracy, record, stability, timing, work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +91,11 @@ RULES: dict[str, Rule] = {
         "all methods were held against the same labels",
         "start afresh with --force: the data changed between two runs",
         accuracy.same_labels,
+    ),
+    "same-stability-frames": (
+        "the stability of all methods was measured on the same frames of the same streams",
+        "run afresh with --force with this version of vssbench",
+        stability.same_stability_frames,
     ),
     "same-conditions": (
         "methods of one table differ in nothing but the method",
