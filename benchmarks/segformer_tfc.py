@@ -108,7 +108,7 @@ def case(name: str, size: tuple[int, int], *, share: float, device: torch.device
 
 
 def measure(made: Case, *, interval: int, device: str, seconds: float) -> list[Row]:
-    """The per-frame network first, then each kind of frame and the mean of an interval: counted once, timed in turns."""
+    """The per-frame network, each kind of frame, the mean of an interval: counted once, timed in turns."""
     gmacs = of_each_step(made, lambda run: count_macs(run).network / 1e9)
     synchronise = synchroniser(device)
 

@@ -214,7 +214,7 @@ def _both(form: Form, printed: dict[str, float]) -> str:
 
 
 def _nonkey(number: PrintedNumber, variant: str, nearest: Form, sizes: Sequence[PrintedNumber]) -> Recount:
-    """A non-key frame of `tfc`: stages 1 and 2, the decoder on these and the key frame's 3 and 4, the layer at points."""
+    """A non-key frame runs stages 1 and 2, the decoder on these and the key frame's 3 and 4, the layer at points."""
     count = _nonkey_frame(variant, DECODER, SIZE, WHOLE)
     ours, again = _gmacs(count, attention=False), _projections(variant, DECODER, SIZE)
     return Recount(
@@ -268,7 +268,7 @@ def _frame(variant: str, decoder_channels: int, size: tuple[int, int]) -> MacCou
 
 @cache
 def _nonkey_frame(variant: str, decoder_channels: int, size: tuple[int, int], name: str) -> MacCount:
-    """A non-key frame of `tfc` itself in a variant, with the layer (where it has one) at `POINT_SHARE` of the points."""
+    """A non-key frame as `tfc` runs it in a variant, the layer (where it has one) at `POINT_SHARE` of the points."""
     with costs.META:
         whole = TFCNetwork(network(variant, decoder_channels), options=options_of(name)).eval()
     images = costs.images(size)

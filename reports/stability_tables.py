@@ -23,15 +23,16 @@ TC_NOTE = (
     "be trusted, from a stream of the same frames with one I frame; pixels: the share that keeps its class."
 )
 KIND_NOTE = (
-    "Key: the frames of the kind of work called key, which is the method's word and not the stream's I frames; non-key: "
-    "the mean of all others, also of those that run the whole network under another name (TapLab's selected). A method "
-    "without that kind has one number for all frames where these are alike, and none otherwise; 1 MAC = one "
+    "Key: the frames of the kind of work called key, which is the method's word and not the stream's I frames; "
+    "non-key: the mean of all others, also of those that run the whole network under another name (TapLab's selected). "
+    "A method without that kind has one number for all frames where these are alike, and none otherwise; 1 MAC = one "
     "multiply-add, GFLOPs = 2 x GMACs."
 )
 TOOLKIT_NOTE = (
-    "VSPW toolkit: without the last window of each clip, and void pixels as a class (VSPW_code, VC_perclip.py). Void is "
-    "also the column or row that is added where a frame of the data has an odd side (853 wide: 1 column of 854); the "
-    "toolkit reads the files as they are and has none. correct ones: an unchanged prediction counts where it is the label."
+    "VSPW toolkit: without the last window of each clip, and void pixels as a class (VSPW_code, VC_perclip.py). Void "
+    "is also the column or row that is added where a frame of the data has an odd side (853 wide: 1 column of 854); "
+    "the toolkit reads the files as they are and has none. correct ones: an unchanged prediction counts where it is "
+    "the label."
 )
 TIMED_NOTE = "frames/s: the inverse of the mean latency over the GOP, on the machine named under the table of latency."
 
@@ -98,7 +99,7 @@ def overview_tables(setting: Mapping[str, Any], rows: pd.DataFrame) -> list[Tabl
 def ceiling(rows: pd.DataFrame) -> list[str]:
     """The labels' own consistency along the same motion, which no prediction is expected to pass.
 
-    It is of the pairs of which both frames have a label, the predictions' of all; where that is not the same, it says so.
+    It is of the pairs of which both frames have a label, the predictions' of all; where these differ, it says so.
     """
     if "tc_pairs" not in rows or not rows["tc_pairs"].max() > 0:
         return []

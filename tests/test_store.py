@@ -508,6 +508,7 @@ def test_stability_comes_back_as_it_went_in(store):
     for row in rows:
         store.add_stability(KEY, row)
     store.add_stability(KEY, StabilityRow("a", 0, 0, windows + 7, None, None))  # the first note stays
+    assert store.stability_frames(KEY) == {("a", 0, 0), ("a", 0, 1), ("a", 0, 2)}
     came = list(store.stability(KEY))
     assert [row[:3] for row in came] == [("a", 0, 0), ("a", 0, 1), ("a", 0, 2)]
     for row, wanted in zip(came, rows, strict=True):

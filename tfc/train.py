@@ -1,4 +1,10 @@
-"""TFC's weights: clips of a key frame and the frames after it -> SegFormer and TFC, end to end (paper, Eq. 12)."""
+"""TFC's weights: clips of a key frame and the frames after it -> SegFormer and TFC, end to end (paper, Eq. 12).
+
+The loss is the paper's, the optimiser is not: every method here is trained by `training.loop`, with Adam, no weight
+decay, and a rate that warms up and falls along a cosine. The paper has AdamW from 6e-5 on a "poly" schedule and all
+else as in SegFormer, from an encoder pretrained on ImageNet, 16 clips a step, crops of 480x480 (sec. 4). A recipe may
+set rate, batch and crop, and by its key `pretrained` the encoder; optimiser and form of the schedule are fixed.
+"""
 
 from __future__ import annotations
 

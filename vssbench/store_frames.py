@@ -162,6 +162,11 @@ class FrameStore(CellStore):
                 (self._id(key), row.clip, int(row.start), int(row.frame), *blobs),
             )
 
+    def stability_frames(self, key: str) -> set[tuple[str, int, int]]:
+        """The (clip, start, frame) of whose stability something is noted."""
+        rows = self._rows("SELECT clip, start, frame FROM stability WHERE cell = ?", self._id(key))
+        return {(clip, start, frame) for clip, start, frame in rows}
+
     def stability(self, key: str) -> Iterator[StabilityRow]:
         """The frames of a cell's streams by clip, start and frame, one at a time."""
         query = (

@@ -1,10 +1,12 @@
-"""A run of single streams from its command to its figures: no range over d, isolated distances, stability of every frame."""
+"""A run of single streams from its command to its figures: no range over d, stability of every frame."""
 
 from __future__ import annotations
 
 import csv
 
 import pytest
+
+import run_bench
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +30,10 @@ def test_a_single_stream_run_ends_with_its_figures_and_its_summary(bench, stream
     for method, row in rows.items():
         # two videos of 8 frames, all labelled: a window of 8 and seven pairs each
         assert (row["mvc8_windows"], row["tc_pairs"], row["tc_labels_pairs"]) == ("2", "14", "14"), method
-        assert float(row["mvc8_percent"]) == float(row["mvc8_percent"])
+        assert 0 <= float(row["mvc8_percent"]) <= 100, method
 
 
 def test_a_single_stream_run_is_valid_in_its_stability(bench, streams, tmp_path, capsys):
-    import run_bench
-
     out = tmp_path / "run"
     words = ("--methods", "guess", "--no-latency", "--protocol", "single-stream", "--cache", str(streams))
     assert bench(out, *words) == 0

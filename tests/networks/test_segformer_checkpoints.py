@@ -3,13 +3,18 @@
 The `transformers` package is the extra `oracles`; the tests of the file format alone do without it.
 """
 
+import textwrap
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from vssbench.errors import WeightsError
+from vssbench.networks import segformer_weights
 from vssbench.networks.segformer import VARIANTS, SegFormer
 from vssbench.networks.segformer_weights import load_transformers_checkpoint, transformers_name
+from vssbench.networks.weights import load_network
 
 CLASSES = 7
 ENCODER_ALONE = ("SegformerForImageClassification", "SegformerModel")
@@ -292,3 +297,18 @@ def test_a_missing_file_a_pickle_and_a_file_cut_short_are_refused(network, publi
         load_transformers_checkpoint(path, network)
     assert_same_state(network, before)
     assert load_file(written(tmp_path, published)).keys() == published.keys()  # the fixture itself is whole
+
+
+def test_a_whole_checkpoint_runs_as_it_is_once_saved_as_the_docstring_says(tmp_path, monkeypatch):
+    published = randomise(SegFormer(num_classes=19), seed=1)
+    tensors = {transformers_name(name): x for name, x in published.state_dict().items() if name not in ("mean", "std")}
+    written(tmp_path, tensors)
+    monkeypatch.chdir(tmp_path)
+    text = segformer_weights.__doc__
+    exec(textwrap.dedent(text[text.index("    from pathlib") :]), {})
+    network, header = load_network(Path("WEIGHTS/constant@1.0.safetensors"), num_classes=19, device=torch.device("cpu"))
+    assert (header.network, header.scale) == ("segformer-b0", 1.0)
+    images = normal(1, 3, 64, 96).sigmoid()
+    with torch.no_grad():
+        expected, got = published(images), network(images)
+    assert float((got - expected).abs().max()) <= 0.01 * float(expected.std())  # half precision

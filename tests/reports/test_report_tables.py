@@ -126,7 +126,9 @@ def test_work_is_exported_in_macs_and_in_flops_and_every_header_says_which(run, 
         assert all("MACs" in name or "FLOPs" in name for name in row if name not in ("Method", "params (M)"))
 
 
-COUNTS = r"clips|frames|frames/s|windows of \d+|pairs of frames"  # these say of themselves what they count
+COUNTS = (
+    r"clips|frames|frames/s|windows of \d+|pairs of frames|labelled pairs"  # these say of themselves what they count
+)
 UNITS = r".+ \((%|points|GMACs|GFLOPs|M|ms|MiB|n|frames|frames/s|classes|steps or GOPs)\)"
 
 

@@ -59,6 +59,7 @@ def test_a_short_recipe_has_defaults_for_the_rest(tmp_path):
     assert recipe.base == recipe.constant == Schedule(steps=10)
     assert recipe.branches == {"mix": BranchRecipe(schedule=Schedule(steps=10), settings=MixSettings())}
     assert (recipe.network, recipe.width, recipe.criterion, recipe.every) == ("bisenet18", 1.0, "ce", 1)
+    assert recipe.pretrained == ""
     assert recipe.encoding == EncodeSettings(codec="hevc")
 
 
@@ -91,6 +92,10 @@ def test_a_table_of_a_method_that_nobody_knows_is_refused(tmp_path):
     with pytest.raises(UsageError, match="unknown mix in the top level"):
         read(tmp_path, LEAST + "[mix]\nsteps = 3\n", {})
     assert read(tmp_path, LEAST, {}).branches == {}
+
+
+def test_published_weights_to_start_from_are_a_path(tmp_path):
+    assert read(tmp_path, 'pretrained = "there/model.safetensors"\n' + LEAST).pretrained == "there/model.safetensors"
 
 
 def test_the_encoding_is_as_told(tmp_path):
@@ -134,6 +139,7 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path, data):
         ('criterion = "focal"\n' + LEAST, "criterion must be one of ce, ohem, got 'focal'"),
         ('network = "segnet"\n' + LEAST, "network must be one of bisenet18, .*got 'segnet'"),
         ("width = 0\n" + LEAST, "width must be positive"),
+        ("pretrained = 3\n" + LEAST, "pretrained in the top level must be of the type str, got 3"),
         ("every = 0\n" + LEAST, "every must be at least 1"),
         ("label_stride = 0\n" + LEAST, "label_stride must be at least 1"),
         ('width = "half"\n' + LEAST, "width in the top level must be of the type float, got 'half'"),

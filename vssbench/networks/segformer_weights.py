@@ -1,7 +1,7 @@
 """SegFormer's published weights: checkpoints of Hugging Face's `transformers`, from a local safetensors file.
 
-A recipe's key `pretrained` trains from one. A whole one runs as it is once it is saved under the name that a run looks
-for, here that of 19 classes of Cityscapes (`--network segformer-b0 --methods constant`, `--weights WEIGHTS`):
+A recipe's key `pretrained` trains from one. A whole one runs as it is (`vssbench run --network segformer-b0 --methods
+constant@1.0 --weights WEIGHTS`) once it is saved under the name that a run looks for, here one of Cityscapes' classes:
 
     from pathlib import Path
     from vssbench.networks.segformer_weights import load_transformers_checkpoint

@@ -85,7 +85,7 @@ class RunFacts:
 
     @property
     def streams(self) -> dict[str, list[CellFacts]]:
-        """Data set, split and codec -> its finished cells, whatever their network: what one table of stability holds."""
+        """Data set, split and codec -> its finished cells, of any network: what a table of stability holds."""
         found: dict[str, list[CellFacts]] = {}
         for facts in self.done:
             found.setdefault(f"{facts.cell.dataset} {facts.cell.split}, {facts.cell.codec}", []).append(facts)
@@ -118,7 +118,7 @@ def _cell_facts(store: Store, cell: Cell) -> CellFacts:
         error=store.error(cell.key),
         labelled={(row.clip, row.frame, row.distance): tuple(row.confusion.sum(axis=1).tolist()) for row in rows},
         shares={kind: tuple(of_kind) for kind, of_kind in shares.items()},
-        followed=frozenset((row.clip, row.start, row.frame) for row in store.stability(cell.key)),
+        followed=frozenset(store.stability_frames(cell.key)),
         costs=costs,
         miou=mean_over_distance(store.confusion_by_distance(cell.key)) if rows else float("nan"),
         macs=_mean_macs(shares, costs),
