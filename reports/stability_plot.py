@@ -18,6 +18,7 @@ from reports.plots import GREY, MARKERS, PAGE_IN, cost_axes, lay_out, named_stre
 
 # What is drawn as colour: the first of these that every point has
 AXES = {"mvc8_percent": "mVC8 (%)", "tc_percent": "TC (%)"}
+ANCHORS = "oh8p"  # markers of constant resolution, a network each
 COLOURS = "viridis"  # even in lightness, so it survives greyscale and colour blindness
 
 
@@ -46,8 +47,11 @@ def accuracy_cost_stability(setting: Mapping[str, Any], rows: pd.DataFrame) -> F
     lines = _join_curves(axes, points)
     shades = {"vmin": points[third].min(), "vmax": points[third].max(), "cmap": COLOURS}
     drawn = None
+    networks = sorted(points["network"].unique())
     for number, (family, members) in enumerate(points.groupby(["network", "family"], sort=True)):
-        marker = "o" if family[1] == ANCHOR else MARKERS[number % len(MARKERS)]
+        marker = MARKERS[number % len(MARKERS)]
+        if family[1] == ANCHOR:
+            marker = ANCHORS[networks.index(family[0]) % len(ANCHORS)]
         drawn = axes.scatter(
             members["gmacs_gop"],
             members["miou_percent"],
