@@ -82,7 +82,8 @@ def key_frame_columns(costs: Mapping[str, Cost], decided: Decided, cell: Cell) -
         return {"gflops_keyframe": alike, "gflops_otherframe": alike, "gflops_keyframe_note": note}
     key = 2 * prices[KEY].at(None)
     part = overall({kind: Price(float(kind == KEY)) for kind in prices}, decided, cell)
-    other = (of_all - part * key) / (1 - part) if part < 1 else key
+    others = overall({kind: Price(0.0) if kind == KEY else price for kind, price in prices.items()}, decided, cell)
+    other = 2 * others / (1 - part) if part < 1 else key
     return {"gflops_keyframe": key, "gflops_otherframe": other, "gflops_keyframe_note": ""}
 
 
