@@ -147,16 +147,13 @@ class TFCNetwork(nn.Module):
 
         How many there are is read back from the device: the next operations' sizes depend on it.
         """
-        points = similarity[0, 0].numel()
         if share is not None:
-            index = torch.arange(round(share * points), device=features.device)
+            index = torch.arange(round(share * similarity.numel()), device=features.device)
             return update.update_points(features, pyramid.levels, index), share
         # a threshold of 1 selects all points (paper, sec. 4.3); rounding alone would decide where nothing has changed
-        low = similarity[:, 0] < (self.options.threshold if self.options.threshold < 1 else float("inf"))
-        if len(features) > 1:
-            return update.update_points(features, pyramid.levels, low), float(low.float().mean())
+        low = similarity < (self.options.threshold if self.options.threshold < 1 else float("inf"))
         index = low.flatten().nonzero()[:, 0]
-        return update.update_points(features, pyramid.levels, index), index.numel() / points
+        return update.update_points(features, pyramid.levels, index), index.numel() / similarity.numel()
 
     def _key_weight(self, similarity: Tensor | None) -> Tensor | float | None:
         """The weight of the key frame's features; None where they are not mixed in."""

@@ -21,7 +21,7 @@ from vssbench.networks.segformer_weights import fitting_part, load_transformers_
 from vssbench.networks.weights import WeightsHeader, file_sha256, load_network, read_weights, save_weights
 from vssbench.networks.zoo import build_network
 from vssbench.records import SourceVideo
-from vssbench.training.loop import Loss, Progress, Samples, train
+from vssbench.training.loop import Loss, Progress, Samples, Schedule, train
 from vssbench.training.losses import LOSSES
 from vssbench.training.recipe import Recipe
 from vssbench.training.samples import LabelledFrames
@@ -250,13 +250,11 @@ class Trainer:
         if self.path(member).exists():
             self._require_same_recipe(member, parsed)
             return self.path(member)
-        recipe = self._recipe
-        schedule = getattr(recipe, parsed.family, None) or recipe.branches[parsed.family].schedule
+        branch = self._branches.get(parsed.family)
+        schedule = self._schedule(parsed)
         torch.manual_seed(schedule.seed)
         training = (
-            self._branches[parsed.family].prepare(parsed, recipe, self._tools)
-            if parsed.family in self._branches
-            else self._per_frame(member, parsed)
+            branch.prepare(parsed, self._recipe, self._tools) if branch is not None else self._per_frame(member, parsed)
         )
         header = self._header(member, parsed, training.final_sha256)
         checkpoint = self._weights / "checkpoints" / f"{member}.safetensors"
@@ -273,6 +271,12 @@ class Trainer:
         save_weights(self.path(member), training.tensors(), header)
         checkpoint.unlink(missing_ok=True)
         return self.path(member)
+
+    def _schedule(self, parsed: TrainedMember) -> Schedule:
+        """How long and how fast a member is trained."""
+        if parsed.family in self._branches:
+            return self._recipe.branches[parsed.family].schedule
+        return self._recipe.base if parsed.family == BASE else self._recipe.constant
 
     def _require_same_recipe(self, member: str, parsed: TrainedMember) -> None:
         """Refuse to pass off weights that another recipe made as this one's."""
