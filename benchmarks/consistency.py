@@ -6,8 +6,7 @@
 A clip of label maps and predictions in uint8, to mVC_n: once for n = 8 and 16, as published, and once for every n from
 2 to 16. The window-by-window way compares every frame of a window with its first, as VSPW's toolkit does; here it does
 so in place in arrays of bool, which is faster than the toolkit's own arrays of float64, and both are timed. All must
-give the same numbers. The machine is rarely quiet, so times are taken in turns within one process, and what counts is
-the median over the turns of the ratio of two neighbouring times. Exits with 1 where one pass is less than 5 times
+give the same numbers; timed in turns (`turns.py`). Exits with 1 where one pass is less than 5 times
 faster than the faster of the two. Two clips: regions that move, predicted a few pixels off and flickering here and
 there; and noise, which no network gives.
 """
@@ -15,14 +14,13 @@ there; and noise, which no network gives.
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from turns import Row, over_the_first, times_in_turns
 
 from vssbench.metrics.consistency import ConsistencyRule, ConsistencyRuns, mean_video_consistency
 
@@ -60,8 +58,8 @@ def windows_in_place(labels: Clip, predictions: Clip, lengths: Sequence[int]) ->
                 label_common &= np.equal(labels[start], labels[other], out=same)
                 common &= np.equal(predictions[start], predictions[other], out=same)
             common &= label_common
-            scores.append(np.count_nonzero(common) / np.count_nonzero(label_common))
-        means.append(float(np.mean(scores)))
+            scores.append(np.divide(np.count_nonzero(common), np.count_nonzero(label_common)))
+        means.append(float(np.nanmean(scores)))  # a window without a common area has no score
     return means
 
 
@@ -76,7 +74,7 @@ def windows_of_the_toolkit(labels: Clip, predictions: Clip, lengths: Sequence[in
                 label_common = np.logical_and(label_common, labels[start] == labels[other])
                 predicted_common = np.logical_and(predicted_common, predictions[start] == predictions[other])
             scores.append((predicted_common * label_common).sum() / label_common.sum())
-        means.append(float(np.mean(scores)))
+        means.append(float(np.nanmean(scores)))  # a window without a common area has no score
     return means
 
 
@@ -104,35 +102,16 @@ def clips(size: tuple[int, int], frames: int) -> dict[str, tuple[Clip, Clip]]:
     return {"regions that move": (labels, predictions), "noise": (noise[0], noise[1])}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """What one way took for one clip."""
-
-    name: str
-    least_s: float
-    ratio: float  # median over turns of its time over ours
-
-
 def measure(labels: Clip, predictions: Clip, lengths: Sequence[int]) -> list[Row]:
     """Time the ways in turns, ours first, after checking that they agree."""
     expected = windows_of_the_toolkit(labels, predictions, lengths)
     for name, score in WAYS.items():
-        if not np.allclose(score(labels, predictions, lengths), expected, rtol=1e-12, atol=0):
+        if not np.allclose(
+            score(labels, predictions, lengths), expected, rtol=1e-12, atol=0, equal_nan=True
+        ):  # no area, no score
             raise RuntimeError(f"{name} disagrees with the toolkit's way")
-    times: dict[str, list[float]] = {name: [] for name in WAYS}
-    started = time.perf_counter()
-    turns = 0
-    while turns < TURNS[0] or (turns < TURNS[1] and time.perf_counter() - started < SECONDS_A_CASE):
-        for name, score in WAYS.items():
-            start = time.perf_counter()
-            score(labels, predictions, lengths)
-            times[name].append(time.perf_counter() - start)
-        turns += 1
-    ours = next(iter(times.values()))
-    return [
-        Row(name=name, least_s=min(own), ratio=statistics.median(a / b for a, b in zip(own, ours, strict=True)))
-        for name, own in times.items()
-    ]
+    runs = {name: partial(score, labels, predictions, lengths) for name, score in WAYS.items()}
+    return over_the_first(times_in_turns(runs, turns=TURNS, seconds=SECONDS_A_CASE))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -141,6 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", default="480x853", help="HEIGHTxWIDTH (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=40, help="of the clip, more than 16 (default: %(default)s)")
     options = parser.parse_args(arguments)
+    np.seterr(invalid="ignore")  # 0 / 0 in such a window
     height, width = (int(side) for side in options.size.split("x"))
     print(f"numpy {np.__version__}, one thread, {options.frames} frames of {options.size}")
     least = float("inf")
